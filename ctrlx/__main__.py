@@ -1,0 +1,7 @@
+"""`python -m ctrlx` is `ctrlx`."""
+
+import sys
+
+from ctrlx.cli.app import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command line: each body parses, calls one command, renders."""

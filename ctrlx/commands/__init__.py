@@ -1,0 +1,1 @@
+"""Use cases: names in, a record out; one file a verb."""

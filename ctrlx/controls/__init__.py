@@ -1,0 +1,1 @@
+"""Controls: reading their files and lending them to a denoiser."""

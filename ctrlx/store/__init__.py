@@ -1,0 +1,1 @@
+"""The user's registry: SQLite and content-addressed weight files; no torch."""

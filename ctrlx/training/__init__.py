@@ -1,0 +1,1 @@
+"""How controls are made."""
