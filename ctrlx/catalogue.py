@@ -19,7 +19,8 @@ from ctrlx.records import Control, Family, ScorerSpec, Target, Weights
 
 DEFAULT_FAMILY = "pocket"
 EMPTY: Mapping = MappingProxyType({})
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE | re.ASCII)
+NAME_RULE = "use 1 to 100 letters, digits, '_', '.' or '-', the first a letter or digit"
 
 
 def registry_folder() -> Path:
@@ -116,7 +117,7 @@ def check_name(name: str) -> str:
     Raises BadCatalogue otherwise; names of the user's own making are checked by the store, with its own words.
     """
     if not NAME.fullmatch(name):
-        raise BadCatalogue(f"'{name[:80]}' cannot be a name; use 1 to 100 letters, digits, '_', '.' or '-', the first a letter or digit")
+        raise BadCatalogue(f"'{name[:80]}' cannot be a name; {NAME_RULE}")
     return name
 
 

@@ -149,3 +149,20 @@ class Score:
     edited: float
     concept: str
     scorer: str  # sha256 of the scorer's weights
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """A control's latest scores at one target and strength, as means over prompt-seed pairs."""
+
+    target: str  # full name
+    strength: float
+    n: int  # pairs
+    original: float
+    edited: float
+    run: str  # id of the run that measured it
+
+    @property
+    def percent(self) -> float | None:
+        """Efficacy: 100 (edited / original - 1); None where the original is 0."""
+        return 100 * (self.edited / self.original - 1) if self.original else None

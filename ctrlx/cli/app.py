@@ -1,0 +1,91 @@
+"""The `ctrlx` program: its verbs, and the one place where an error becomes a sentence and an exit code.
+
+A new verb is a file in ctrlx/cli with a function that parses, calls one command and renders, and one line under "verbs" here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ctrlx import __version__
+from ctrlx.cli import listing, remove, show, targets
+from ctrlx.cli.output import say
+from ctrlx.errors import CtrlxError
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+# rich_markup_mode: typer's own rich help costs more time than everything else that --help does
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+# verbs
+app.command("list")(listing.list_controls)
+app.command("show")(show.show)
+app.command("rm")(remove.remove)
+app.command("targets")(targets.targets)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ctrlx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def ctrlx(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; also CTRLX_DEBUG=1.")] = False,
+) -> None:
+    """Carry diffusion controls between base and distilled models, and measure how well they arrive.
+
+    Example: ctrlx transfer slider_age --to turbo
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; its exit code. `--debug` may stand anywhere among the arguments."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or os.environ.get("CTRLX_DEBUG", "0") not in ("", "0")
+    try:
+        return _run([argument for argument in arguments if argument != "--debug"])
+    except KeyboardInterrupt:
+        return _ended("interrupted", INTERRUPTED, debug)
+    except CtrlxError as wrong:
+        return _ended(f"error: {wrong}", wrong.exit_code, debug)
+    except Exception as wrong:  # noqa: BLE001
+        bug = f"{type(wrong).__name__}: {wrong}".splitlines()[0]
+        return _ended(f"error: ctrlx has a bug ({bug}); run it again with --debug and report what that shows", 1, debug)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        app(arguments, prog_name="ctrlx")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            raise KeyboardInterrupt from end
+        sys.stdout.flush()
+        return int(end.code or 0)
+    except BrokenPipeError:
+        pass
+    else:
+        return 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `| head` does: say no more
+    return 0
+
+
+def _ended(sentence: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    say(sentence)
+    return code

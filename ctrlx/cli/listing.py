@@ -1,0 +1,38 @@
+"""`ctrlx list`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ctrlx.cli import output
+from ctrlx.records import Control
+
+COLUMNS = ("NAME", "KIND", "FAMILY", "SOURCE", "RANK", "MODULES", "ORIGIN", "SIZE")
+
+
+def list_controls(
+    kind: Annotated[str | None, typer.Option(help="Only this kind: slider, image-slider, dreambooth, …")] = None,
+    family: Annotated[str | None, typer.Option(help="Only controls of this family.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only controls trained on this target: base, sdxl/turbo, …")] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """List the controls in the registry.
+
+    Example: ctrlx list --kind slider --family pocket
+    """
+    from ctrlx.commands.listing import list_controls
+
+    controls = list_controls(kind=kind, family=family, source=source)
+    if as_json:
+        output.json_document(controls)
+    elif controls:
+        output.table(COLUMNS, map(_row, controls))
+    else:
+        output.say("no control is like that; `ctrlx list` shows all of them" if kind or family or source else "the registry is empty")
+
+
+def _row(control: Control) -> tuple:
+    of = (control.name, control.kind, control.family, control.source, control.rank, control.modules)
+    return (*of, control.origin, output.bytes_text(control.size))

@@ -1,0 +1,87 @@
+"""What the verbs share in talking: results on stdout, as a table or as one JSON document; everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+FOLDED = 200  # rows up to which a table is fitted to the terminal
+
+
+def say(sentence: str) -> None:
+    """A sentence for the person, on stderr."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def json_document(value: Any) -> None:
+    """`value` on stdout as one JSON document; records become objects, figures that are not finite null."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table on stdout: fitted to a terminal, plain aligned lines in a pipe or where there are very many rows."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if title:
+        print(title)
+    if sys.stdout.isatty() and len(cells) <= FOLDED:
+        _fitted(columns, cells)
+    else:
+        _aligned(columns, cells)
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    """Names and values on stdout, a line each; what is None or empty is passed over."""
+    told = {name: _cell(value) for name, value in pairs.items() if value not in (None, "", (), {}, [])}
+    width = max(map(len, told), default=0)
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in told.items()))
+
+
+def bytes_text(size: int) -> str:
+    """1234567 -> '1.2 MB'."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def plain(value: Any) -> Any:
+    """`value` in what JSON knows."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def _aligned(columns: Sequence[str], cells: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    line = "  ".join(f"{{:<{width}}}" for width in widths[:-1]) + "  {}"
+    print("\n".join(line.format(*row) for row in [columns, *cells]))
+
+
+def _fitted(columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        drawn.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False, width=shutil.get_terminal_size().columns).print(drawn)
