@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 KINDS = ("slider", "image-slider", "dreambooth", "custom-diffusion", "lora", "textual-inversion")
 
@@ -104,6 +104,21 @@ class Control:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"control '{self.name}' has kind '{self.kind}', which is none of {', '.join(KINDS)}")
+
+
+class ListedControl(NamedTuple):
+    """What a list says of a control: a tuple, since there may be very many."""
+
+    name: str
+    kind: str
+    family: str
+    source: str
+    rank: int | None
+    modules: int | None
+    origin: str
+    size: int  # bytes
+    created: str
+    concept: str
 
 
 @dataclass(frozen=True)

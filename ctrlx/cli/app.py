@@ -12,14 +12,16 @@ from typing import Annotated
 import typer
 
 from ctrlx import __version__
-from ctrlx.cli import listing, remove, show, targets
+from ctrlx.cli import listing, remove, show, targets, train, transfer
 from ctrlx.cli.output import say
+from ctrlx.cli.quick import QuickCommand, QuickGroup
 from ctrlx.errors import CtrlxError
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 # rich_markup_mode: typer's own rich help costs more time than everything else that --help does
 app = typer.Typer(
+    cls=QuickGroup,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -28,10 +30,10 @@ app = typer.Typer(
 )
 
 # verbs
-app.command("list")(listing.list_controls)
-app.command("show")(show.show)
-app.command("rm")(remove.remove)
-app.command("targets")(targets.targets)
+app.command("list", cls=QuickCommand)(listing.list_controls)
+app.command("show", cls=QuickCommand)(show.show)
+app.command("rm", cls=QuickCommand)(remove.remove)
+app.command("targets", cls=QuickCommand)(targets.targets)
 
 
 def _print_version(wanted: bool) -> None:

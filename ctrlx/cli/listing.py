@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ctrlx.cli import output
-from ctrlx.records import Control
+from ctrlx.records import ListedControl
 
 COLUMNS = ("NAME", "KIND", "FAMILY", "SOURCE", "RANK", "MODULES", "ORIGIN", "SIZE")
 
@@ -33,6 +33,5 @@ def list_controls(
         output.say("no control is like that; `ctrlx list` shows all of them" if kind or family or source else "the registry is empty")
 
 
-def _row(control: Control) -> tuple:
-    of = (control.name, control.kind, control.family, control.source, control.rank, control.modules)
-    return (*of, control.origin, output.bytes_text(control.size))
+def _row(control: ListedControl) -> tuple:
+    return (*control[:7], output.bytes_text(control.size))

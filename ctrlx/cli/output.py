@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 FOLDED = 200  # rows up to which a table is fitted to the terminal
+SHORT = 16  # characters that a fitted table does not break
 
 
 def say(sentence: str) -> None:
@@ -29,13 +31,13 @@ def json_document(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
     """A table on stdout: fitted to a terminal, plain aligned lines in a pipe or where there are very many rows."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    rows = list(rows)
     if title:
         print(title)
-    if sys.stdout.isatty() and len(cells) <= FOLDED:
-        _fitted(columns, cells)
+    if sys.stdout.isatty() and len(rows) <= FOLDED:
+        _fitted(columns, rows)
     else:
-        _aligned(columns, cells)
+        _aligned(columns, rows)
 
 
 def facts(pairs: Mapping[str, Any]) -> None:
@@ -45,6 +47,7 @@ def facts(pairs: Mapping[str, Any]) -> None:
     print("\n".join(f"{name:<{width}}  {value}" for name, value in told.items()))
 
 
+@cache
 def bytes_text(size: int) -> str:
     """1234567 -> '1.2 MB'."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -57,6 +60,8 @@ def plain(value: Any) -> Any:
     """`value` in what JSON knows."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):  # a named tuple
+        return plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -71,17 +76,27 @@ def _cell(value: Any) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
-def _aligned(columns: Sequence[str], cells: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    line = "  ".join(f"{{:<{width}}}" for width in widths[:-1]) + "  {}"
-    print("\n".join(line.format(*row) for row in [columns, *cells]))
+def _aligned(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
+    drawn = [_padded(column) for column in zip(columns, *rows, strict=True)]
+    print("\n".join(map(str.rstrip, map("  ".join, zip(*drawn, strict=True)))))
 
 
-def _fitted(columns: Sequence[str], cells: list[list[str]]) -> None:
+def _padded(values: Sequence[Any]) -> list[str]:
+    """A column's cells at one width; 10,000 rows want whole columns handled at once."""
+    cells = ["" if value is None else str(value) for value in values]
+    if not "".join(cells).isprintable():
+        cells = list(map(_cell, cells))
+    width = max(map(len, cells))
+    return [cell.ljust(width) for cell in cells]
+
+
+def _fitted(columns: Sequence[str], rows: list[Sequence[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in cells:
-        drawn.add_row(*row)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name, values in zip(columns, zip(*rows, strict=True), strict=True):
+        drawn.add_column(name, no_wrap=max(len(_cell(value)) for value in values) <= SHORT, overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(_cell, row))
     Console(markup=False, highlight=False, emoji=False, width=shutil.get_terminal_size().columns).print(drawn)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ctrlx import catalogue
 from ctrlx.errors import NotKnown
-from ctrlx.records import KINDS, Control
+from ctrlx.records import KINDS, ListedControl
 from ctrlx.store import Registry
 
 
-def list_controls(*, kind: str | None = None, family: str | None = None, source: str | None = None) -> list[Control]:
+def list_controls(*, kind: str | None = None, family: str | None = None, source: str | None = None) -> list[ListedControl]:
     """The registry's controls by name; `source` may be "base", or "sdxl/base", which names the family too.
 
     Raises NotKnown for a kind, family or source that does not exist.
@@ -26,4 +26,4 @@ def list_controls(*, kind: str | None = None, family: str | None = None, source:
         if source not in names:
             raise NotKnown("target", source, names, f"in family '{family}'" if family else "")
     with Registry.open() as registry:
-        return registry.controls(kind=kind, family=family, source=source)
+        return registry.listing(kind=kind, family=family, source=source)

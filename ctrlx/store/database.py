@@ -43,6 +43,13 @@ class Database:
         with told(self.file):
             return self._connection.execute(sql, values).fetchall()
 
+    def tuples(self, sql: str, values: Iterable | Mapping = ()) -> list[tuple]:
+        """What a SELECT finds, as bare tuples: quicker where there are very many."""
+        with told(self.file):
+            cursor = self._connection.cursor()
+            cursor.row_factory = None
+            return cursor.execute(sql, values).fetchall()
+
     def row(self, sql: str, values: Iterable | Mapping = ()) -> sqlite3.Row | None:
         """The first row that a SELECT finds."""
         with told(self.file):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +65,9 @@ def digest(path: Path) -> tuple[str, int]:
 
 
 def _digest(stream: BinaryIO) -> tuple[str, int]:
-    sha, size = hashlib.sha256(), 0
+    from hashlib import sha256
+
+    sha, size = sha256(), 0
     while chunk := stream.read(CHUNK):
         sha.update(chunk)
         size += len(chunk)
@@ -90,7 +90,7 @@ def _opened(source: Path | bytes) -> Iterator[BinaryIO]:
 def _write(stream: BinaryIO, place: Path) -> None:
     """Write to a temporary file beside `place`, flush it to the disk, rename it, flush the folder."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".{place.stem}.{secrets.token_hex(4)}.tmp")
+    temporary = place.with_name(f".{place.stem}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("xb") as out:
             while chunk := stream.read(CHUNK):
