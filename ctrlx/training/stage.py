@@ -1,0 +1,72 @@
+"""What a slider is trained on: the target's UNet, its prompts encoded, and a bank of pictures that it drew itself."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import torch
+from diffusers import DDPMScheduler
+
+from ctrlx.errors import BadInput
+from ctrlx.records import Target
+from ctrlx.sampling.loop import denoise
+from ctrlx.sampling.plans import alone
+from ctrlx.sampling.predict import time_ids
+from ctrlx.sampling.text import Text, encode
+from ctrlx.targets.models import Models
+from ctrlx.training.settings import SliderSettings
+from ctrlx.training.slider import Stage
+
+BANK_BATCH = 16
+
+
+def make_stage(models: Models, target: Target, settings: SliderSettings, on_progress=lambda *_: None) -> Stage:
+    """Loads the target, encodes its prompts once, and draws the bank with the target's own recipe.
+
+    Raises:
+        BadInput: the target takes its guidance as an input, which this objective does not train.
+    """
+    unet = models.denoiser(target).unet
+    if unet.config.time_cond_proj_dim is not None:
+        raise BadInput(f"'{target.full_name}' takes guidance as an input, and sliders are not yet trained on such targets; "
+                       "train on the base and transfer")
+    prompts = settings.prompts()
+    text = encode(models.shared, [prompt for three in prompts for prompt in three])
+    bank, bank_texts = draw_bank(models, target, [three[0] for three in prompts], settings, on_progress)
+    abars = DDPMScheduler.from_config(models.scheduler_config).alphas_cumprod.to(models.device)
+    return Stage(unet, predictor(unet, text, target), bank, bank_texts, abars, timesteps_of(models, target))
+
+
+def draw_bank(models: Models, target: Target, prompts: list[str], settings: SliderSettings, on_progress) -> tuple[torch.Tensor, list[int]]:
+    """settings.bank clean latents (m, c, h, w), the prompts taking turns, and which prompt each was drawn with."""
+    plan = alone(target, models.scheduler_config)
+    texts = [i % len(prompts) for i in range(settings.bank)]
+    seeds = [settings.seed * 100_003 + i for i in range(settings.bank)]
+    drawn = []
+    for start in range(0, settings.bank, BANK_BATCH):
+        part = slice(start, start + BANK_BATCH)
+        last = deque(denoise(models, plan, [prompts[i] for i in texts[part]], seeds[part]), maxlen=1).pop()
+        drawn.append(last.latents.clone())
+        on_progress("drawing pictures to train on", min(start + BANK_BATCH, settings.bank), settings.bank)
+    return torch.cat(drawn), texts
+
+
+def predictor(unet, text: Text, target: Target):
+    """The raw, unguided prediction for latents, timesteps and indices into `text`."""
+    size = (target.size, target.size)
+
+    def predict(x: torch.Tensor, t: torch.Tensor, texts: list[int]) -> torch.Tensor:
+        told = {"encoder_hidden_states": text.embeds[texts]}
+        if unet.config.addition_embed_type == "text_time":
+            told["added_cond_kwargs"] = {"text_embeds": text.pooled[texts], "time_ids": time_ids(size, len(texts), text.embeds)}
+        return unet(x, t, **told, return_dict=False)[0]
+
+    return predict
+
+
+def timesteps_of(models: Models, target: Target) -> torch.Tensor:
+    """The timesteps that the target is run at: all of them for a base, its own few for a distilled model."""
+    if target.role == "base":
+        return torch.arange(20, 1000, device=models.device)
+    schedule = alone(target, models.scheduler_config).legs[0].schedule
+    return torch.tensor([int(t) for t in schedule], device=models.device)
