@@ -54,7 +54,7 @@ def attach(unet: nn.Module, name: str, weights: ControlWeights, threshold: float
     reference = next(unet.parameters())
     state = {key: tensor.to(reference.device, reference.dtype) for key, tensor in ControlWeights(fitting).state_dict().items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # PEFT shortens long lists of modules, then warns that it did
+        warnings.simplefilter("ignore")  # PEFT shortens long lists of modules, then warns that it did; and warns of a second adapter
         inject_adapter_in_model(_config(fitting), unet, adapter, low_cpu_mem_usage=True, state_dict=state)
         set_peft_model_state_dict(unet, state, adapter, low_cpu_mem_usage=True)
     unet._hf_peft_config_loaded = True  # what diffusers looks at before it touches adapters
@@ -69,9 +69,10 @@ def attach(unet: nn.Module, name: str, weights: ControlWeights, threshold: float
 
 
 def detach(unet: nn.Module, name: str) -> None:
-    """Takes a control off; modules that no control is left on are again what they were."""
+    """Takes a control off and leaves the others as they are; modules that no control is left on are again what they were."""
     adapter = _adapter(name)
     for path, layer in list(_layers(unet)):
+        layer.set_adapter([on for on in layer.active_adapters if on != adapter], inference_mode=True)  # else PEFT turns another one on
         layer.delete_adapter(adapter)
         if not layer.lora_A:
             parent, _, child = path.rpartition(".")

@@ -51,9 +51,8 @@ def refuse_foreign(path: Path, keys: Iterable[str]) -> None:
             raise BadWeights(
                 f"{path} is {what} ('{found[:80]}'); ctrlx reads LoRAs of a UNet, and would rather read none than a part of one"
             )
-    if not is_kohya(keys):
-        stranger = next((key for key in keys if not DIFFUSERS.fullmatch(key)), None)
-        if stranger is not None:
-            known = sum(bool(DIFFUSERS.fullmatch(key) or KOHYA.fullmatch(key)) for key in keys)
-            beside = f", beside {known} that are a LoRA's" if known else ""
-            raise BadWeights(f"{path} has weights that ctrlx does not know, such as '{stranger[:80]}'{beside}; it reads LoRAs of a UNet")
+    naming = max((KOHYA, DIFFUSERS), key=lambda naming: sum(bool(naming.fullmatch(key)) for key in keys))
+    strangers = [key for key in keys if not naming.fullmatch(key)]
+    if strangers:
+        beside = f", beside {len(keys) - len(strangers)} that are a LoRA's" if len(strangers) < len(keys) else ""
+        raise BadWeights(f"{path} has weights that ctrlx does not know, such as '{strangers[0][:80]}'{beside}; it reads LoRAs of a UNet")

@@ -22,7 +22,7 @@ Timesteps = tuple[float, ...]  # noisiest first; whole numbers are ints
 def make_scheduler(target: Target, base_config: Mapping[str, Any], stepper: Target | None = None) -> Any:
     """The scheduler that `target` is run with, from the family's configuration; `stepper` lends another target's scheduler.
 
-    The prediction type is always that of the denoiser.
+    The prediction type is always that of the denoiser, and clean latents are never clipped to pixels' range, which DDIM would do.
     """
     import diffusers
 
@@ -32,7 +32,7 @@ def make_scheduler(target: Target, base_config: Mapping[str, Any], stepper: Targ
         raise BadCatalogue(
             f"target '{recipe.full_name}' names the scheduler '{recipe.scheduler}', which diffusers {diffusers.__version__} does not have"
         )
-    settings = {**base_config, **recipe.scheduler_args, "prediction_type": target.prediction_type}
+    settings = {"clip_sample": False, **base_config, **recipe.scheduler_args, "prediction_type": target.prediction_type}
     with quiet():
         scheduler = kind.from_config({name: value for name, value in settings.items() if not name.startswith("_")})
     if scheduler.order != 1 or not hasattr(scheduler, "alphas_cumprod"):

@@ -17,8 +17,15 @@ BATCH_PIXELS = 16 * 64 * 64  # pictures of 64 pixels go sixteen at a time, large
 
 
 def sweep(
-    models: Models, targets: Sequence[Target], control: str, strengths: Sequence[float], prompts: Sequence[str], seeds: Sequence[int], *,
-    start_noise: int | None = None, on_progress: Callable[[str, int, int], None] = lambda *_: None,
+    models: Models,
+    targets: Sequence[Target],
+    control: str,
+    strengths: Sequence[float],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    start_noise: int | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict[str, dict[float, list[Image.Image]]]:
     """Pictures by target name and strength, 0 for the originals, each list a picture a prompt and seed (seeds vary fastest).
 
