@@ -189,15 +189,15 @@ CONVERT: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 def _family(file: Path) -> Family:
     table = _load(file)
     nested = {"weights": lambda value, at: _weights(value, file, at), "targets": lambda value, at: _targets(value, file)}
-    nested["scorer"] = lambda value, at: _record(ScorerSpec, _table(value), file, at)
+    nested["scorer"] = lambda value, at: _record(ScorerSpec, value, file, at)
     family = _record(Family, table, file, given={"id": file.stem}, nested=nested)
     if [target.role for target in family.targets.values()].count("base") != 1:
         raise BadCatalogue(f"{file}: exactly one target must have role \"base\"")
     return family
 
 
-def _targets(value: Any, file: Path) -> Mapping[str, Target]:
-    return {name: _target(name, _table(table), file) for name, table in _table(value).items()}
+def _targets(value: Mapping[str, Any], file: Path) -> Mapping[str, Target]:
+    return {name: _target(name, _converted(_table, table, file, f"targets.{name}"), file) for name, table in value.items()}
 
 
 def _target(name: str, table: Mapping[str, Any], file: Path) -> Target:
@@ -210,8 +210,8 @@ def _target(name: str, table: Mapping[str, Any], file: Path) -> Target:
     return target
 
 
-def _weights(value: Any, file: Path, at: str) -> Weights:
-    weights = _record(Weights, _table(value), file, at)
+def _weights(value: Mapping[str, Any], file: Path, at: str) -> Weights:
+    weights = _record(Weights, value, file, at)
     if (weights.path is None) == (weights.repo is None):
         raise BadCatalogue(f"{file}: '{at.rstrip('.')}' must have either 'path' or 'repo'")
     return weights
@@ -254,12 +254,12 @@ def _record(kind: type, table: Mapping[str, Any], file: Path, at: str = "", *, g
     for name, field in keys.items():
         if name not in table and _must_be_there(field):
             raise BadCatalogue(f"{file}: key '{at}{name}' is missing")
-    values = {
-        name: nested[name](value, f"{at}{name}.")
-        if name in nested
-        else _converted(CONVERT[keys[name].type.removesuffix(" | None")], value, file, f"{at}{name}")
-        for name, value in table.items()
-    }
+    values = {}
+    for name, value in table.items():
+        if name in nested:
+            values[name] = nested[name](_converted(_table, value, file, f"{at}{name}"), f"{at}{name}.")
+        else:
+            values[name] = _converted(CONVERT[keys[name].type.removesuffix(" | None")], value, file, f"{at}{name}")
     return kind(**values, **given)
 
 
