@@ -38,6 +38,7 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else torch.float16
 
 
+@torch.inference_mode(False)  # weights made in inference mode could never be trained around
 def load_shared(family: Family, registry: Path, device: torch.device, dtype: torch.dtype) -> Shared:
     """Text encoders, tokenizers and VAE, in the family's own diffusers pipeline, so that it encodes prompts by its own rules.
 
@@ -64,6 +65,7 @@ def load_scheduler_config(family: Family, registry: Path) -> dict[str, Any]:
     return read_json(folder / "scheduler" / "scheduler_config.json")
 
 
+@torch.inference_mode(False)  # weights made in inference mode could never be trained around
 def load_unet(target: Target, family: Family, registry: Path, device: torch.device, dtype: torch.dtype) -> UNet2DConditionModel:
     """The UNet of a target whose form is "unet", frozen: a folder in diffusers layout, or one file of its state dict.
 

@@ -46,6 +46,27 @@ def test_a_slider_pickle_is_read_without_running_code(tmp_path, weights):
     same(read_control(saved(tmp_path, files.kohya(weights), name="slider.pt")), weights)
 
 
+def test_blocks_numbered_as_in_the_original_sdxl_code_are_found(tmp_path):
+    blocks = {
+        "input_blocks_4_1_transformer_blocks_0_attn1_to_q": "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+        "input_blocks_8_1_proj_in": "down_blocks.2.attentions.1.proj_in",
+        "input_blocks_1_0_in_layers_2": "down_blocks.0.resnets.0.conv1",
+        "input_blocks_3_0_op": "down_blocks.0.downsamplers.0.conv",
+        "middle_block_1_transformer_blocks_9_ff_net_2": "mid_block.attentions.0.transformer_blocks.9.ff.net.2",
+        "output_blocks_2_1_transformer_blocks_0_attn2_to_out_0": "up_blocks.0.attentions.2.transformer_blocks.0.attn2.to_out.0",
+        "output_blocks_5_0_emb_layers_1": "up_blocks.1.resnets.2.time_emb_proj",
+    }
+    tensors = {}
+    for number, name in enumerate(blocks, start=1):
+        tensors[f"lora_unet_{name}.lora_down.weight"] = torch.full((2, 3), float(number))
+        tensors[f"lora_unet_{name}.lora_up.weight"] = torch.full((5, 2), float(number))
+        tensors[f"lora_unet_{name}.alpha"] = torch.tensor(float(number))
+    modules = read_control(saved(tmp_path, tensors)).modules
+    assert {name: (lora.alpha, float(lora.down[0, 0])) for name, lora in modules.items()} == {
+        name: (number, number) for number, name in enumerate(blocks.values(), start=1)
+    }
+
+
 @pytest.mark.parametrize("naming", [files.diffusers_peft, files.diffusers_middle])
 def test_diffusers_names_are_read_at_a_scale_of_one(tmp_path, unet, naming):
     weights = files.slider(unet, alpha=4.0)

@@ -107,6 +107,12 @@ def test_steps_are_counted_and_the_last_x0_is_the_picture_where_nothing_is_added
         assert (earlier.latents - later.noisy).abs().max() < 1e-6
 
 
+def test_ddim_does_not_clip_latents_to_the_range_of_pixels(models):
+    steps = list(denoise(models, alone(tiny.target("g", "DDIMScheduler"), models.scheduler_config), "a cat", [1]))
+    assert steps[-1].x0.abs().max() > 2
+    assert (steps[-1].x0 - steps[-1].latents).abs().max() < 1e-4
+
+
 def test_latents_of_a_step_can_be_decoded_in_any_batch(models):
     latents = last(denoise(models, alone(models.family.base, models.scheduler_config), "a cat", [1, 2, 3])).latents
     assert abs(decode(models.shared, latents, 1).astype(int) - decode(models.shared, latents, 3)).max() <= 1

@@ -11,7 +11,9 @@ from ctrlx.controls.attach import set_strengths
 from ctrlx.errors import BadCatalogue, BadWeights, MissingWeights, WrongFamily
 from ctrlx.records import Weights
 from ctrlx.sampling.loop import denoise
+from ctrlx.sampling.pictures import generate
 from ctrlx.sampling.plans import alone, hybrid
+from ctrlx.sampling.text import encode
 from ctrlx.targets.models import Models
 from tests import tiny
 from tests.controls import files
@@ -121,12 +123,12 @@ def test_a_broken_part_of_the_family_is_refused(tmp_path, broken):
     file.write_bytes(file.read_bytes()[:100])
     models = Models(tiny.family(), root, device="cpu")
     with pytest.raises(BadWeights, match="cannot be read as"):
-        models.scheduler_config, models.shared
+        assert models.scheduler_config and models.shared
 
 
 def test_a_family_that_is_not_there_says_so(tmp_path):
     with pytest.raises(MissingWeights, match="tiny is not there"):
-        Models(tiny.family(), tmp_path, device="cpu").shared
+        assert Models(tiny.family(), tmp_path, device="cpu").shared
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_names_that_diffusers_does_not_have_are_mistakes_of_the_catalogue(field,
     family = tiny.family()
     with pytest.raises(BadCatalogue, match=sentence):
         if field == "pipeline":
-            Models(tiny.variant(family, pipeline="Nonsense"), tiny.registry(), device="cpu").shared
+            assert Models(tiny.variant(family, pipeline="Nonsense"), tiny.registry(), device="cpu").shared
         else:
             alone(tiny.variant(family.base, scheduler="Nonsense"), tiny.models().scheduler_config)
 
@@ -150,3 +152,11 @@ def test_loading_says_nothing(capfd, recwarn):
 
 def test_a_config_of_the_scheduler_is_plain_data():
     assert json.dumps(tiny.models().scheduler_config)
+
+
+def test_a_model_that_is_first_asked_for_in_inference_mode_can_still_be_trained():
+    models = tiny.models()
+    with torch.inference_mode():
+        generate(models, alone(models.family.base, models.scheduler_config), "a cat", [1])
+    assert not any(parameter.is_inference() for parameter in models.denoiser(models.family.base).unet.parameters())
+    assert not encode(models.shared, ["a cat"]).embeds.is_inference()

@@ -88,4 +88,4 @@ def test_finding_weights_takes_no_torch(tmp_path):
     import sys
 
     check = "import sys, ctrlx.targets.locate; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": os.getcwd()}).returncode == 0
+    assert subprocess.run([sys.executable, "-c", check], check=False, env={**os.environ, "PYTHONPATH": os.getcwd()}).returncode == 0
