@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 
 # verbs
+app.command("transfer", cls=QuickCommand, short_help="Put a control on another target, and measure how it carried over.")(transfer.transfer)
+app.add_typer(train.app, name="train", cls=QuickGroup)
 app.command("list", cls=QuickCommand)(listing.list_controls)
 app.command("show", cls=QuickCommand)(show.show)
 app.command("rm", cls=QuickCommand)(remove.remove)
