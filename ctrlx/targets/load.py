@@ -50,9 +50,10 @@ def load_shared(family: Family, registry: Path, device: torch.device, dtype: tor
         pipeline = _pipeline_class(family).from_pretrained(
             folder, unet=None, torch_dtype=dtype, variant=family.weights.variant, use_safetensors=True, local_files_only=True
         )
-    pipeline.to(device)
-    if dtype == torch.float16 and pipeline.vae.config.force_upcast:
-        pipeline.vae.to(torch.float32)
+    with quiet():
+        pipeline.to(device)
+        if dtype == torch.float16 and pipeline.vae.config.force_upcast:
+            pipeline.vae.to(torch.float32)
     for part in (pipeline.vae, pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)):
         if part is not None:
             part.requires_grad_(False)
