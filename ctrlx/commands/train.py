@@ -65,7 +65,7 @@ def check_free(registry: Registry, name: str) -> None:
     """Before the slow part: can a control be called this?"""
     if not catalogue.NAME.fullmatch(name):
         raise BadInput(f"a control cannot be named '{name[:80]}'; {catalogue.NAME_RULE}")
-    if any(control.name.lower() == name.lower() for control in registry.controls()):
+    if any(listed.name.lower() == name.lower() for listed in registry.listing()):
         raise BadInput(f"there is already a control named '{name}'; give this one another name, or `ctrlx rm {name}` first")
 
 

@@ -51,7 +51,7 @@ def record(folder: Path, work: Path, stage: str, figures: dict) -> None:
     """Adds a stage's figures, and how it was trained, to figures.json."""
     file = folder / "figures.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    facts = work / stage.split("-")[0] / "facts.json"
+    facts = work / stage.split("-")[0].split(" ")[0] / "facts.json"
     training = json.loads(facts.read_text()) if facts.exists() else {}
     known[stage] = {"measured": figures, "training": training, "date": time.strftime("%Y-%m-%d")}
     file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -41,7 +41,7 @@ def tokens(words, texts: list[str]) -> torch.Tensor:
     return words(texts, padding="max_length", truncation=True, max_length=tokenizer.LENGTH, return_tensors="pt").input_ids
 
 
-def main(steps: int = 3500, batch: int = 96, lr: float = 1.5e-3, seed: int = 41, work: str = "work") -> None:
+def main(steps: int = 2000, batch: int = 96, lr: float = 1.5e-3, seed: int = 41, work: str = "work") -> None:
     torch.manual_seed(seed)
     if not (Path(work) / "tokenizer").exists():
         tokenizer.train(Path(work) / "tokenizer")
