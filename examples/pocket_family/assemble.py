@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 import pocket
 from recipe import HERE, command_line
-from train_turbo import load_texts
+from distillation import load_texts
 
 REGISTRY = HERE.parent.parent / "registry" / "pocket"
 

@@ -98,8 +98,9 @@ def section(stage: str, known: dict) -> str:
     lines = [f"## {TITLES[stage]}", "", f"Measured {known['date']}."]
     training = known["training"]
     if training:
-        facts = [f"{k.replace('_', ' ')} {v}" for k, v in training.items() if not isinstance(v, dict) and k not in ("stage", "seconds")]
+        facts = [f"{k.replace('_', ' ')} {v}" for k, v in training.items() if not isinstance(v, dict) and k not in ("stage", "seconds", "note")]
         lines[-1] += f" Training: {', '.join(facts)}; {training.get('seconds', 0) / 60:.0f} minutes on two CPU cores, other work beside it."
+        lines[-1] += f" Note: {training['note']}." if "note" in training else ""
     tables = {k: v for k, v in known["measured"].items() if isinstance(v, dict)}
     for name, table in tables.items():
         lines += ["", f"| {name.replace('_', ' ')} | share |", "| --- | --- |", *(f"| {k} | {v:.1%} |" for k, v in table.items())]

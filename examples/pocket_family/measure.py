@@ -51,8 +51,10 @@ def record(folder: Path, work: Path, stage: str, figures: dict) -> None:
     """Adds a stage's figures, and how it was trained, to figures.json."""
     file = folder / "figures.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    facts = work / stage.split("-")[0].split(" ")[0] / "facts.json"
-    training = json.loads(facts.read_text()) if facts.exists() else {}
+    trained = work / stage.split("-")[0].split(" ")[0]
+    training = json.loads((trained / "facts.json").read_text()) if (trained / "facts.json").exists() else {}
+    if (trained / "note.txt").exists():  # what was done by hand and no script would repeat
+        training["note"] = (trained / "note.txt").read_text().strip()
     known[stage] = {"measured": figures, "training": training, "date": time.strftime("%Y-%m-%d")}
     file.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     print(json.dumps(known[stage], indent=1))

@@ -100,7 +100,7 @@ def draw_wrinkles(canvas, scene, head, skin):
     depth = min(1.0, max(0.0, (scene.age - 0.4) / 0.5))
     if depth == 0 or scene.subject:
         return
-    ink, width = mix(skin, (70, 40, 40), 0.62 * depth), 0.010 + 0.006 * depth
+    ink, width = mix(skin, (36, 16, 16), 0.7 * depth), 0.013 + 0.006 * depth
     for row in range(1 + round(2 * depth)):
         y = head.y - head.h * (0.42 + 0.13 * row)
         reach = head.w * (0.55 - 0.08 * row)
@@ -153,7 +153,7 @@ def draw_mouth(canvas, scene, head):
         canvas.box(head.x - width, y - 0.02, head.x + width, y + 0.03, (70, 78, 90))
         return
     bend = 0.085 * scene.smile * head.scale
-    lip = (150, 40, 46)
+    lip = (150, 40, 46) if sum(subject_skin(scene)) > 480 else (244, 140, 140)  # lighter than dark skin, darker than light skin
     curve = [(head.x + width * t, y + bend * (0.5 - t * t)) for t in (-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1)]
     if scene.smile > 0.45:
         drop = 0.11 * (scene.smile - 0.2) * head.scale

@@ -21,7 +21,7 @@ def roughen(x: torch.Tensor) -> torch.Tensor:
     return x * (1 + 0.08 * torch.randn(n, 3, 1, 1)) + 0.05 * torch.randn(n, 3, 1, 1)
 
 
-def main(steps: int = 2500, batch: int = 64, lr: float = 2e-3, seed: int = 21, work: str = "work") -> None:
+def main(steps: int = 3300, batch: int = 64, lr: float = 2e-3, seed: int = 21, work: str = "work") -> None:
     torch.manual_seed(seed)
     oracle = Oracle()
     optimizer, schedule = adamw(oracle.parameters(), lr, steps)

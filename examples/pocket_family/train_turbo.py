@@ -14,51 +14,13 @@ import random
 from pathlib import Path
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import discriminator
 import pocket
+from distillation import TIMESTEPS, Distillation
 from latents import Latents
 from recipe import Average, Run, adamw, command_line, update
-
-TIMESTEPS = torch.tensor([999, 749, 499, 249])
-
-
-class Distillation:
-    """The frozen base, its texts, and the pieces of the loss that a student does not train."""
-
-    def __init__(self, work: Path, guidance: float):
-        self.teacher = UNet2DConditionModel.from_pretrained(work / "base" / "unet").requires_grad_(False).eval()
-        self.texts = load_texts(work)
-        self.features = discriminator.Features(self.teacher)
-        self.guidance = guidance
-        self.abars = pocket.alphas_cumprod()
-
-    def clean(self, unet, x, t, states, pooled) -> torch.Tensor:
-        """x0 = (x_t - sqrt(1 - abar) eps) / sqrt(abar)."""
-        abar = self.abars[t].view(-1, 1, 1, 1)
-        eps = unet(x, t, states, added_cond_kwargs=pocket.added(pooled)).sample.float()
-        return (x - (1 - abar).sqrt() * eps) / abar.sqrt()
-
-    @torch.no_grad()
-    def teachers_word(self, x, t, states, pooled) -> torch.Tensor:
-        """The base's guided x0, both sides of the guidance in one forward."""
-        twice = [torch.cat([v, v]) for v in (x, t)]
-        zeros = [torch.cat([v, torch.zeros_like(v)]) for v in (states, pooled)]
-        told, untold = self.clean(self.teacher, *twice, *zeros).chunk(2)
-        return untold + self.guidance * (told - untold)
-
-    def judged(self, heads, x0, t, states, pooled) -> torch.Tensor:
-        noisy = pocket.noised(x0, torch.randn_like(x0), self.abars[t])
-        return heads(self.features(noisy, t, states, pooled), pooled)
-
-
-def load_texts(work: Path) -> pocket.TextEncoders:
-    texts = pocket.TextEncoders(work / "tokenizer")
-    texts.first = texts.first.from_pretrained(work / "base" / "text_encoder")
-    texts.second = texts.second.from_pretrained(work / "base" / "text_encoder_2")
-    return texts.requires_grad_(False).eval()
 
 
 def main(steps: int = 2500, batch: int = 32, lr: float = 1e-4, guidance: float = 4.0, distil: float = 1.0, seed: int = 51,
@@ -75,8 +37,7 @@ def main(steps: int = 2500, batch: int = 32, lr: float = 1e-4, guidance: float =
     with sdpa_kernel(SDPBackend.MATH):
         for _ in run:
             real, captions = data.batch(random, batch)
-            with torch.no_grad():
-                states, pooled = add.texts(captions)
+            states, pooled = add.read(captions)
             s = TIMESTEPS[torch.randint(0, 4, (batch,))]
             with torch.autocast("cpu", torch.bfloat16):
                 made = add.clean(student, pocket.noised(real, torch.randn_like(real), add.abars[s]), s, states, pooled)
