@@ -193,6 +193,8 @@ def _family(file: Path) -> Family:
     family = _record(Family, table, file, given={"id": file.stem}, nested=nested)
     if [target.role for target in family.targets.values()].count("base") != 1:
         raise BadCatalogue(f"{file}: exactly one target must have role \"base\"")
+    for name in family.preferred:
+        _one_of(name, tuple(family.targets), file, "preferred")
     return family
 
 

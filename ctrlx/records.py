@@ -74,10 +74,17 @@ class Family:
     scorer: ScorerSpec
     prompt: str  # what is drawn when nobody says what
     targets: Mapping[str, Target]
+    preferred: tuple[str, ...] = ()  # targets that a picture is finished by where nobody says, the first choice first
 
     @property
     def base(self) -> Target:
         return next(target for target in self.targets.values() if target.role == "base")
+
+    @property
+    def default_target(self) -> Target:
+        """What finishes a picture where nobody says: the first preferred target, else the first distilled one, else the base."""
+        distilled = [target for target in self.targets.values() if target.role == "distilled" and not target.hidden]
+        return next((self.targets[name] for name in self.preferred), (distilled or [self.base])[0])
 
 
 @dataclass(frozen=True)

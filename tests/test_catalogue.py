@@ -159,3 +159,15 @@ def test_every_field_of_the_records_has_a_converter():
     nested = {"Weights"}
     for kind in (Control, ScorerSpec, Target, Weights):
         assert {field.type.removesuffix(" | None") for field in fields(kind)} <= set(catalogue.CONVERT) | nested
+
+
+def test_a_family_says_which_target_finishes_a_picture_where_nobody_does(tmp_path):
+    from tests import tiny
+
+    assert catalogue.families(tmp_path)["sdxl"].default_target.name == "dmd2"
+    assert tiny.family().default_target.name == "turbo"
+    file = tiny.write_family(tmp_path, preferred="dmd3")
+    with pytest.raises(BadCatalogue, match="'preferred' must be one of base, turbo, lcm, dmd2"):
+        catalogue.families(file.parent)
+    tiny.write_family(tmp_path, preferred="lcm")
+    assert catalogue.families(file.parent)["tiny"].default_target.name == "lcm"

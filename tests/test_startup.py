@@ -47,7 +47,7 @@ def test_verbs_that_only_look_things_up_import_nothing_heavy(arguments):
     assert imported(*arguments) == ["0"]
 
 
-@pytest.mark.parametrize("arguments", [["show", "my_sldier"], ["targets", "pockt"], ["transfer", "my_sldier", "--to", "turbo"], ["transfer", "my_slider", "--to", "trubo"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["show", "my_sldier"], ["targets", "pockt"], ["transfer", "my_sldier", "--to", "turbo"], ["transfer", "my_slider", "--to", "trubo"], ["generate", "--target", "trubo"], ["generate", "--control", "my_sldier"]], ids=" ".join)
 def test_an_unknown_name_is_told_before_anything_heavy_is_imported(arguments):
     assert imported(*arguments) == ["2"]
 

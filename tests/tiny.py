@@ -152,3 +152,22 @@ def reference(which: Target, home: Models) -> StableDiffusionXLPipeline:
 
 def variant(which: Target, **changes) -> Target:
     return replace(which, **changes)
+
+
+def write_family(home: Path, *more: Target, preferred: str = "dmd2") -> Path:
+    """The family as a user's own file in `home`/families, so that the command line runs on it."""
+    root = registry()
+    lines = ['title = "Tiny"', 'pipeline = "StableDiffusionXLPipeline"', 'prompt = "a thing"', f'preferred = ["{preferred}"]']
+    lines += ["[weights]", f"path = {json.dumps(str(root / 'tiny'))}", "[scorer]", 'kind = "open_clip"', 'model = "none"']
+    for one in family(*more).targets.values():
+        told = {name: getattr(one, name) for name in ("role", "method", "licence", "scheduler", "steps", "guidance", "size", "form", "prediction_type")}
+        lines += [f"[targets.{one.name}]", *(f"{name} = {json.dumps(value)}" for name, value in told.items())]
+        lines += [f"{name} = {list(getattr(one, name))}" for name in ("timesteps", "only_steps") if getattr(one, name)]
+        lines += ["scheduler_args = { " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in one.scheduler_args.items()) + " }"]
+        where = {name: value for name, value in vars(one.weights).items() if value and name != "path"}
+        where["path"] = str(root / one.weights.path)
+        lines += ["weights = { " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in where.items()) + " }"]
+    file = home / "families" / "tiny.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
+    return file

@@ -14,8 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ctrlx.errors import BadInput
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 FOLDED = 200  # rows up to which a table is fitted to the terminal
+SHOWN = 48  # characters across a picture on the terminal
 SHORT = 16  # characters that a fitted table does not break
 
 
@@ -45,6 +48,28 @@ def facts(pairs: Mapping[str, Any]) -> None:
     told = {name: _cell(value) for name, value in pairs.items() if value not in (None, "", (), {}, [])}
     width = max(map(len, told), default=0)
     print("\n".join(f"{name:<{width}}  {value}" for name, value in told.items()))
+
+
+def check_pictures(as_json: bool) -> None:
+    """Before the slow part: raises BadInput where pictures cannot be drawn on stdout."""
+    from importlib.util import find_spec
+
+    if as_json:
+        raise BadInput("--json prints one document and nothing else; leave --show out")
+    if not sys.stdout.isatty():
+        raise BadInput("--show draws on a terminal, and this is none; leave it out and open the files instead")
+    if find_spec("textual_image") is None:
+        raise BadInput("--show needs the library textual-image; get it with `pip install 'ctrlx[show]'`, or leave --show out")
+
+
+def pictures(paths: Iterable[str]) -> None:
+    """Pictures on the terminal: by its graphics protocol (kitty's, or sixel) where it has one, in half blocks elsewhere."""
+    from rich.console import Console
+    from textual_image.renderable import Image
+
+    console = Console()
+    for path in paths:
+        console.print(Image(path, width=min(SHOWN, console.width), height="auto"))
 
 
 @cache

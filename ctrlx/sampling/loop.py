@@ -43,7 +43,7 @@ def denoise(models: Models, plan: Plan, prompts: str | Sequence[str], seeds: Seq
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
     latents, before, index = None, None, 0
     for number, leg in enumerate(plan.legs):
-        denoiser = models.denoiser(leg.target)
+        denoiser = models.ready(leg.target)
         stepper = Stepper(make_scheduler(leg.target, models.scheduler_config, leg.stepper), leg.schedule, leg.start, models.device)
         predict = Predictor(denoiser.unet, models.shared, prompts, leg.guidance, plan.size, negative)
         if latents is None:
@@ -71,11 +71,17 @@ def _step(
     return Step(0, 0, timestep, abar, noisy, prediction, x0, stepper.to_vp(following, position + 1)), following
 
 
-def _noise(models: Models, denoiser: Denoiser, size: tuple[int, int], generators: list[torch.Generator]) -> Tensor:
-    """Unit noise (n, c, height / factor, width / factor), each picture's from its own generator, drawn on the CPU on every machine."""
+def check_size(models: Models, size: tuple[int, int]) -> int:
+    """Pixels a latent, both ways. Raises BadInput for a (width, height) in pixels that the VAE cannot draw."""
     factor, (width, height) = models.shared.pipeline.vae_scale_factor, size
     if width % factor or height % factor or min(size) <= 0:
         raise BadInput(f"{width}x{height} pixels is no size for '{models.family.id}'; both sides must be multiples of {factor}")
+    return factor
+
+
+def _noise(models: Models, denoiser: Denoiser, size: tuple[int, int], generators: list[torch.Generator]) -> Tensor:
+    """Unit noise (n, c, height / factor, width / factor), each picture's from its own generator, drawn on the CPU on every machine."""
+    factor, (width, height) = check_size(models, size), size
     shape = (1, denoiser.unet.config.in_channels, height // factor, width // factor)
     noise = [torch.randn(shape, generator=generator, dtype=models.dtype) for generator in generators]
     return torch.cat(noise).to(models.device)

@@ -19,6 +19,11 @@ def time_ids(size: tuple[int, int], count: int, like: Tensor) -> Tensor:
     return torch.tensor([[height, width, 0, 0, height, width]], dtype=like.dtype, device=like.device).repeat(count, 1)
 
 
+def doubles(unet: UNet2DConditionModel, guidance: float) -> bool:
+    """Whether guidance costs a second evaluation: above 1, unless the UNet takes guidance as an input."""
+    return guidance > 1 and unet.config.time_cond_proj_dim is None
+
+
 class Predictor:
     """A UNet with all that it is told about n pictures; call it with latents to get its guided prediction.
 
@@ -36,7 +41,7 @@ class Predictor:
     ):
         embedding_width = unet.config.time_cond_proj_dim
         self.unet, self.guidance = unet, guidance
-        self.doubled = guidance > 1 and embedding_width is None
+        self.doubled = doubles(unet, guidance)
         text = encode(shared, prompts)
         if self.doubled:
             away = encode_negative(shared, negative, len(prompts))

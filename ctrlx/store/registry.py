@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -154,18 +154,23 @@ class Registry:
         return ended
 
     @contextmanager
-    def recording(self, command: str, arguments: Mapping[str, Any], *, read: Mapping[str, str] | None = None) -> Iterator[Run]:
-        """Start a run for the block, which ends it with finish_run; left otherwise, it is "interrupted" or "failed"."""
+    def recording(
+        self, command: str, arguments: Mapping[str, Any], *, read: Mapping[str, str] | None = None, made: Sequence[str | Path] = ()
+    ) -> Iterator[Run]:
+        """Start a run for the block, which ends it with finish_run; left otherwise, it is "interrupted" or "failed".
+
+        `made` may be a list that the block adds to: what is in it when the block is left otherwise is recorded too.
+        """
         run = self.start_run(command, arguments, read=read)
         try:
             yield run
         except (KeyboardInterrupt, GeneratorExit, SystemExit):
-            self._end_if_running(run, "interrupted", "stopped by the user")
+            self._end_if_running(run, "interrupted", "stopped by the user", made)
             raise
         except BaseException as wrong:
-            self._end_if_running(run, "failed", f"{type(wrong).__name__}: {wrong}")
+            self._end_if_running(run, "failed", f"{type(wrong).__name__}: {wrong}", made)
             raise
-        self._end_if_running(run, "failed", "left without a result")
+        self._end_if_running(run, "failed", "left without a result", made)
 
     def run(self, identity: str) -> Run:
         """The run with this id.
@@ -228,9 +233,9 @@ class Registry:
         made = self._database.rows("SELECT path FROM made WHERE run = ? ORDER BY position", [row["id"]])
         return rows.to_run(row, tuple(item["path"] for item in made))
 
-    def _end_if_running(self, run: Run, status: str, error: str) -> None:
+    def _end_if_running(self, run: Run, status: str, error: str, made: Iterable[str | Path]) -> None:
         if self.run(run.id).status == "running":
-            self.finish_run(run, status, error=error)
+            self.finish_run(run, status, error=error, made=made)
 
 
 def _select(columns: str, kind: str | None, family: str | None, source: str | None) -> tuple[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 
-from ctrlx.errors import BadCatalogue, BadWeights
+from ctrlx.errors import BadCatalogue, BadInput, BadWeights
 from ctrlx.records import Family, Target
 from ctrlx.targets.files import read_json, read_tensors, reading
 from ctrlx.targets.locate import PIPELINE, locate
@@ -33,9 +33,30 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def find_device(name: str | None) -> torch.device:
+    """The device called "cpu", "cuda", "cuda:1" or "mps"; the fastest where nobody says. Raises BadInput for one that is not here."""
+    if name is None:
+        return best_device()
+    try:
+        torch.empty(1, device=name).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        raise BadInput(f"'{name[:40]}' is no device of this machine; leave --device out for '{best_device().type}'") from problem
+    return torch.device(name)
+
+
 def best_dtype(device: torch.device) -> torch.dtype:
     """float32 on a CPU, which computes slowly in halves; float16 elsewhere."""
     return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def find_dtype(name: str | None, device: torch.device) -> torch.dtype:
+    """The dtype called "float32", "float16" or "bfloat16"; the device's own where nobody says."""
+    return getattr(torch, name) if name else best_dtype(device)
+
+
+def threads(device: torch.device) -> int | None:
+    """How many threads sums are split over, which decides their last bits on a CPU; None elsewhere."""
+    return torch.get_num_threads() if device.type == "cpu" else None
 
 
 @torch.inference_mode(False)  # weights made in inference mode could never be trained around

@@ -33,6 +33,7 @@ class Models:
     """What pictures of a family are made with.
 
     registry: the folder that relative weights paths start from. device, dtype: the fastest that this machine has, by default.
+    offload: UNets wait in the machine's own memory, and only the one that is asked for predictions is on the device.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Models:
         registry: Path | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        offload: bool = False,
     ):
         self.family = family
         self.registry = registry or registry_folder()
         self.device = torch.device(device) if device else best_device()
         self.dtype = dtype or best_dtype(self.device)
+        self.offload = offload
         self._denoisers: dict[str, Denoiser] = {}
 
     @cached_property
@@ -71,8 +74,20 @@ class Models:
             self._denoisers[target.name] = self._lora_form(target) if target.form == "lora" else self._unet_form(target)
         return self._denoisers[target.name]
 
+    @torch.inference_mode(False)  # weights moved in inference mode could never be trained around
+    def ready(self, target: Target) -> Denoiser:
+        """`target` on the device, and with `offload` no other UNet there. Raises as `denoiser` does."""
+        wanted = self.denoiser(target)
+        if self.offload:
+            for other in self._denoisers.values():
+                if other.unet is not wanted.unet:
+                    other.unet.to("cpu")
+            wanted.unet.to(self.device)
+        return wanted
+
     def _unet_form(self, target: Target) -> Denoiser:
-        return Denoiser(load_unet(target, self.family, self.registry, self.device, self.dtype), {})
+        device = torch.device("cpu") if self.offload else self.device
+        return Denoiser(load_unet(target, self.family, self.registry, device, self.dtype), {})
 
     def _lora_form(self, target: Target) -> Denoiser:
         unet = self.denoiser(self.family.base).unet
