@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent.parent / "examples" / "pocket_family"
+DISTILLED = ("turbo", "lcm", "lcm-lora", "dmd2", "lightning")
 sys.path.insert(0, str(HERE))
 
 
@@ -25,14 +26,33 @@ def work(tmp_path_factory):
     run("train_oracle.py", *few, work=work)
     run("train_scorer.py", *few, work=work)
     run("train_base.py", *few, "--pictures", 40, work=work)
-    run("train_turbo.py", *few, "--pictures", 40, work=work)
+    for stage in DISTILLED:
+        run(f"train_{stage.replace('-', '_')}.py", *few, "--pictures", 40, work=work)
+    run("extract_lora.py", "--stage", "dmd2", "--rank", 4, work=work)
     return work
 
 
-@pytest.mark.parametrize("stage", ["vae", "oracle", "scorer", "base", "turbo"])
+@pytest.mark.parametrize("stage", ["vae", "oracle", "scorer", "base", *DISTILLED])
 def test_every_stage_runs_for_two_steps_and_writes_down_its_facts(work, stage):
-    assert '"steps": 2' in (work / stage / "facts.json").read_text()
-    assert (work / stage / "checkpoint.pt").exists()
+    steps = 6 if stage == "lightning" else 2  # three rounds
+    assert f'"steps": {steps}' in (work / stage / "facts.json").read_text()
+
+
+@pytest.mark.parametrize("form", ["lcm-lora", "dmd2-lora"])
+def test_lora_forms_are_controls_that_ctrlx_reads_whole(work, form):
+    from ctrlx.controls.read import read_control
+
+    assert len(read_control(work / form / "lora" / "pytorch_lora_weights.safetensors").modules) > 100
+
+
+def test_a_difference_within_the_rank_is_extracted_exactly():
+    import torch
+    from extract_lora import truncated
+
+    difference = torch.randn(12, 3) @ torch.randn(3, 8 * 9)
+    down, up = truncated(difference.view(12, 8, 3, 3), 3)
+    assert down.shape == (3, 8, 3, 3) and up.shape == (12, 3, 1, 1)
+    assert (up.flatten(1) @ down.flatten(1) - difference).abs().max() < 1e-4
 
 
 def test_what_the_stages_made_loads_in_plain_diffusers_and_open_clip(work, tmp_path):

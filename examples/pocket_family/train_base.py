@@ -28,7 +28,7 @@ def loss_of(unet, texts, latents, captions, abars) -> torch.Tensor:
     return (weight * (predicted.float() - noise).square().mean((1, 2, 3))).mean()
 
 
-def main(steps: int = 6000, batch: int = 48, lr: float = 8e-4, pictures: int = 60_000, seed: int = 31, work: str = "work") -> None:
+def main(steps: int = 9000, batch: int = 32, lr: float = 6e-4, pictures: int = 60_000, seed: int = 31, work: str = "work") -> None:
     torch.manual_seed(seed)
     words = Path(work) / "tokenizer"
     if not words.exists():

@@ -60,9 +60,11 @@ class Consistency:
     def __init__(self, base: Distillation):
         self.base = base
 
-    def f(self, unet, x, t, states, pooled, w) -> torch.Tensor:
+    def f(self, unet, x, t, states, pooled, w=None) -> torch.Tensor:
+        """`w`: guidance scales (n,) for a UNet that takes them as an input."""
         abar = self.base.abars[t].view(-1, 1, 1, 1)
-        eps = unet(x, t, states, added_cond_kwargs=pocket.added(pooled), timestep_cond=embedding(w)).sample.float()
+        told = {} if w is None else {"timestep_cond": embedding(w)}
+        eps = unet(x, t, states, added_cond_kwargs=pocket.added(pooled), **told).sample.float()
         skip, out = boundary(t)
         return skip * x + out * (x - (1 - abar).sqrt() * eps) / abar.sqrt()
 
