@@ -23,6 +23,7 @@ def work(tmp_path_factory):
     work = tmp_path_factory.mktemp("work")
     few = ("--steps", 2, "--batch", 4)
     run("train_vae.py", *few, "--refine", 2, work=work)
+    run("train_decoder.py", *few, work=work)
     run("train_oracle.py", *few, work=work)
     run("train_scorer.py", *few, work=work)
     run("train_base.py", *few, "--pictures", 40, work=work)
@@ -32,7 +33,7 @@ def work(tmp_path_factory):
     return work
 
 
-@pytest.mark.parametrize("stage", ["vae", "oracle", "scorer", "base", *DISTILLED])
+@pytest.mark.parametrize("stage", ["vae", "decoder", "oracle", "scorer", "base", *DISTILLED])
 def test_every_stage_runs_for_two_steps_and_writes_down_its_facts(work, stage):
     steps = 6 if stage == "lightning" else 2  # three rounds
     assert f'"steps": {steps}' in (work / stage / "facts.json").read_text()

@@ -70,8 +70,9 @@ def check_free(registry: Registry, name: str) -> None:
 
 
 def make_slider(family: Family, target: Target, settings: SliderSettings, folder: Path, sample_every: int, on_progress: OnProgress):
-    """The trained file, the mean loss of the last tenth, and the last strip of samples or None."""
+    """The trained file, the mean loss of its last steps, and the last strip of samples or None."""
     from ctrlx.targets.models import Models
+    from ctrlx.training.interrupt import deferred_interrupt
     from ctrlx.training.lora import write_lora
     from ctrlx.training.samples import strip
     from ctrlx.training.slider import train_slider as steps_of
@@ -80,17 +81,22 @@ def make_slider(family: Family, target: Target, settings: SliderSettings, folder
     make_folder(folder)
     models = Models(family)
     stage = make_stage(models, target, settings, on_progress)
-    losses, samples = [0.0], folder / "samples.png"
-    for progress in steps_of(stage, settings, folder):
-        losses.append(progress.loss)
-        recent = losses[-max(1, settings.steps // 10):]
-        on_progress("training", progress.step, progress.total, f"loss {sum(recent) / len(recent):.4f}")
-        if sample_every and (progress.step % sample_every == 0 or progress.step == progress.total):
-            strip(models, target, settings).save(samples)
+    losses, samples = [], folder / "samples.png"
+    with deferred_interrupt() as interrupted:
+        for progress in steps_of(stage, settings, folder, interrupted):
+            losses.append(progress.loss)
+            on_progress("training", progress.step, progress.total, f"loss {recent_loss(losses):.4f}")
+            if sample_every and (progress.step % sample_every == 0 or progress.step == progress.total):
+                strip(models, target, settings).save(samples)
     file = folder / "control.safetensors"
     write_lora(stage.unet, file)
-    recent = losses[-max(1, settings.steps // 10):]
-    return file, sum(recent) / len(recent), samples if samples.exists() else None
+    return file, recent_loss(losses), samples if samples.exists() else None
+
+
+def recent_loss(losses: list[float], window: int = 30) -> float:
+    """Mean of the last steps' losses; 0 where no step was left to do."""
+    recent = losses[-window:]
+    return sum(recent) / max(1, len(recent))
 
 
 def describe(name: str, target: Target, settings: SliderSettings, concept: str, recipe: dict, file: Path) -> Control:

@@ -43,10 +43,13 @@ class Stage:
     timesteps: torch.Tensor  # those that the target is run at
 
 
-def train_slider(stage: Stage, settings: SliderSettings, folder: Path) -> Iterator[Progress]:
-    """Trains adapter `slider` on stage.unet, a record a step; goes on from the checkpoint in `folder` if there is one.
+def train_slider(
+    stage: Stage, settings: SliderSettings, folder: Path, interrupted: Callable[[], bool] = lambda: False
+) -> Iterator[Progress]:
+    """Trains a LoRA on stage.unet, a record a step; goes on from the checkpoint in `folder` if there is one.
 
-    Stopping between two steps loses nothing that a checkpoint holds; a run that was stopped and resumed makes the same weights.
+    A run that was stopped and resumed makes the same weights as one that was not. Where `interrupted` says so after a step, what was
+    done is saved and KeyboardInterrupt raised.
     """
     new_lora(stage.unet, rank=settings.rank, alpha=settings.alpha, modules=settings.modules, seed=settings.seed)
     parameters = lora_parameters(stage.unet)
@@ -62,6 +65,9 @@ def train_slider(stage: Stage, settings: SliderSettings, folder: Path) -> Iterat
         optimizer.zero_grad(set_to_none=True)
         checkpoint.save_when_due(step + 1)
         yield Progress(step + 1, settings.steps, float(loss.detach()))
+        if interrupted():
+            checkpoint.save(step + 1)
+            raise KeyboardInterrupt
     checkpoint.save(settings.steps)
 
 

@@ -20,7 +20,7 @@ def main(stage: str = "base", work: str = "work", registry: str = str(REGISTRY))
 
 def base(stage: str, work: Path, registry: Path) -> None:
     """The whole pipeline: autoencoder, both text encoders with their tokenizers, the base UNet, the schedule."""
-    vae = AutoencoderKL.from_pretrained(work / "vae" / "model").half()
+    vae = AutoencoderKL.from_pretrained(work / "decoder" / "model").half()
     unet = UNet2DConditionModel.from_pretrained(work / "base" / "unet").half()
     pocket.pipeline(vae, load_texts(work).half(), unet).save_pretrained(registry)
 

@@ -27,12 +27,15 @@ def loss_of(vae: AutoencoderKL, x: torch.Tensor, weights: torch.Tensor | float =
     """Reconstruction with KL, and the reconstruction part alone."""
     posterior = vae.encode(x).latent_dist
     y = vae.decode(posterior.sample()).sample.float()
-    error = y - x
-    across, down = error.diff(dim=-1), error.diff(dim=-2)
-    pixels = weights * (error.abs() + error.square())
-    reconstruction = pixels.mean() + across.abs().mean() + down.abs().mean()
+    reconstruction = reconstruction_error(y - x, weights)
     kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
     return reconstruction + KL_WEIGHT * kl, reconstruction.detach()
+
+
+def reconstruction_error(error: torch.Tensor, weights: torch.Tensor | float) -> torch.Tensor:
+    """|e| + e^2, weighted, and |grad e|, averaged over an error (n, 3, h, w)."""
+    across, down = error.diff(dim=-1), error.diff(dim=-2)
+    return (weights * (error.abs() + error.square())).mean() + across.abs().mean() + down.abs().mean()
 
 
 def fine_lines(x: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,30 @@ def test_a_run_that_was_stopped_and_resumed_makes_the_same_weights(tmp_path, mon
         assert torch.equal(one, other)
 
 
+def test_an_interrupt_is_heeded_after_the_step_and_what_was_done_is_kept(tmp_path):
+    models, stage = fresh_stage()
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        for progress in train_slider(stage, SETTINGS, tmp_path, interrupted=lambda: len(done) == 2):
+            done.append(progress.step)
+    _, _, steps = trained(tmp_path)
+    assert done == [1, 2] and steps[0].step == 3
+
+
+def test_ctrl_c_is_held_back_once_and_obeyed_twice():
+    import os
+    import signal
+
+    from ctrlx.training.interrupt import deferred_interrupt
+
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_other_settings_do_not_go_on_from_an_unfinished_run(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0)
     trained(tmp_path, stop_after=2)
