@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ctrlx import __version__
-from ctrlx.cli import generate, inspect, listing, remove, show, targets, train, transfer
+from ctrlx.cli import dt, generate, inspect, listing, remove, show, targets, train, transfer
 from ctrlx.cli.output import say
 from ctrlx.cli.quick import QuickCommand, QuickGroup
 from ctrlx.errors import CtrlxError
@@ -32,6 +32,7 @@ app = typer.Typer(
 # verbs
 app.command("transfer", cls=QuickCommand, short_help="Put a control on another target, and measure how it carried over.")(transfer.transfer)
 app.command("generate", cls=QuickCommand, short_help="Make pictures: a target alone, a hybrid, or a skipped start.")(generate.generate)
+app.command("dt", cls=QuickCommand, short_help="Look inside: what the model thinks the picture will be, at every step.")(dt.dt)
 app.add_typer(train.app, name="train", cls=QuickGroup)
 app.command("inspect", cls=QuickCommand, short_help="Say what a weight file is, and how much of it each target takes.")(inspect.inspect)
 app.command("list", cls=QuickCommand)(listing.list_controls)

@@ -14,7 +14,7 @@ from ctrlx.cli.app import main
 def test_help_names_every_verb_with_a_whole_sentence(capsys):
     assert main(["--help"]) == 0
     out, _ = capsys.readouterr()
-    for verb in ("transfer", "generate", "train", "list", "show", "rm", "targets"):
+    for verb in ("transfer", "generate", "dt", "train", "list", "show", "rm", "targets"):
         assert f"  {verb} " in out
     assert "..." not in out.partition("Commands:")[2]
 
@@ -27,7 +27,7 @@ def test_version(capsys):
 def test_every_verb_ends_its_help_in_an_example(capsys):
     groups = {"": app.app, **{f"{group.name} ": group.typer_instance for group in app.app.registered_groups}}
     verbs = {f"{prefix}{command.name}": command for prefix, group in groups.items() for command in group.registered_commands}
-    assert {"transfer", "generate", "train slider", "list", "show", "rm", "targets"} <= set(verbs)
+    assert {"transfer", "generate", "dt", "train slider", "list", "show", "rm", "targets"} <= set(verbs)
     for verb, command in verbs.items():
         assert command.callback.__doc__.strip().splitlines()[-1].strip().startswith(f"Example: ctrlx {verb}"), verb
 
