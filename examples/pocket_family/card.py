@@ -36,6 +36,8 @@ def main(registry: str = str(REGISTRY)) -> None:
     figures = json.loads((folder / "figures.json").read_text())
     parts = [HEAD.format(files=files_table(folder)), gates_table(figures)]
     parts += [section(stage, figures[stage]) for stage in TITLES if stage in figures]
+    if "diversity" in figures:
+        parts.append(diversity(figures["diversity"]))
     (folder / "README.md").write_text("\n\n".join(parts) + "\n")
 
 
@@ -105,6 +107,26 @@ def section(stage: str, known: dict) -> str:
     for name, table in tables.items():
         lines += ["", f"| {name.replace('_', ' ')} | share |", "| --- | --- |", *(f"| {k} | {v:.1%} |" for k, v in table.items())]
     return "\n".join(lines)
+
+
+def diversity(known: dict) -> str:
+    """Mean pairwise distance by prompt and plan, with intervals, and the spread of what the oracle reads."""
+    plans = known["measured"]["plans"]
+    prompts = list(next(iter(plans.values()))["by_prompt"])
+    rows = [f"| {prompt} | " + " | ".join(told(plan["by_prompt"][prompt]) for plan in plans.values()) + " |" for prompt in prompts]
+    mean = "| **mean** | " + " | ".join(f"**{plan['distance']:.3f}**" for plan in plans.values()) + " |"
+    lines = ["## Diversity", "", f"Mean pairwise distance (1 - cosine of the scorer's image features) of {known['measured']['pictures']} "
+             f"pictures a prompt, 95 % bootstrap interval; higher is more diverse. Measured {known['date']}.", "",
+             "| prompt | " + " | ".join(plans) + " |", "| --- |" + " --- |" * len(plans), *rows, mean, ""]
+    lines += ["Spread of what the oracle reads (entropy in bits of words, standard deviation of age, smile and build), for the first prompt:", ""]
+    spreads = {name: plan["by_prompt"][prompts[0]]["spread"] for name, plan in plans.items()}
+    lines += ["| attribute | " + " | ".join(spreads) + " |", "| --- |" + " --- |" * len(spreads)]
+    lines += [f"| {k} | " + " | ".join(f"{spread[k]:.2f}" for spread in spreads.values()) + " |" for k in next(iter(spreads.values()))]
+    return "\n".join(lines)
+
+
+def told(found: dict) -> str:
+    return f"{found['distance']:.3f} ({found['low']:.3f}, {found['high']:.3f})"
 
 
 if __name__ == "__main__":
