@@ -61,6 +61,7 @@ class ScorerSpec:
     kind: str  # "open_clip"
     model: str  # architecture name, or the path of a folder in registry/ with open_clip_config.json
     pretrained: str | None = None
+    probes: tuple[str, ...] = ()  # texts that no control is about: how far they move is its side effect
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from ctrlx import __version__
-from ctrlx.cli import dt, generate, inspect, listing, remove, show, targets, train, transfer
+from ctrlx.cli import dt, gate, generate, inspect, listing, remove, show, targets, train, transfer
+from ctrlx.cli.eval import evaluate
 from ctrlx.cli.output import say
 from ctrlx.cli.quick import QuickCommand, QuickGroup
 from ctrlx.errors import CtrlxError
@@ -35,6 +36,8 @@ app.command("generate", cls=QuickCommand, short_help="Make pictures: a target al
 app.command("dt", cls=QuickCommand, short_help="Look inside: what the model thinks the picture will be, at every step.")(dt.dt)
 app.add_typer(train.app, name="train", cls=QuickGroup)
 app.command("inspect", cls=QuickCommand, short_help="Say what a weight file is, and how much of it each target takes.")(inspect.inspect)
+app.command("eval", cls=QuickCommand, short_help="Measure how much of each control arrives on each target.")(evaluate)
+app.command("gate", cls=QuickCommand, short_help="Exit with 1 where a matrix is not good enough: for CI.")(gate.gate)
 app.command("list", cls=QuickCommand)(listing.list_controls)
 app.command("show", cls=QuickCommand)(show.show)
 app.command("rm", cls=QuickCommand)(remove.remove)

@@ -15,6 +15,7 @@ from ctrlx.errors import BadInput, BadWeights, NotKnown
 from ctrlx.records import Control, ListedControl, Run, Score, ScoreSummary
 from ctrlx.store import builtins, rows, weights
 from ctrlx.store.database import Database, told
+from ctrlx.store.pictures import Pictures
 
 LIBRARIES = ("ctrlx", "torch", "diffusers", "transformers", "peft", "open_clip_torch", "safetensors", "numpy")
 
@@ -224,6 +225,11 @@ class Registry:
             [control.name, control.sha256],
         )
         return [rows.to_summary(row) for row in found]
+
+    @property
+    def pictures(self) -> Pictures:
+        """Pictures that were drawn once, and what was found on them."""
+        return Pictures(self.home, self._database)
 
     def _find(self, name: str) -> Control | None:
         row = self._database.row("SELECT * FROM controls WHERE name = ?", [name])

@@ -42,10 +42,22 @@ CREATE TABLE scores (
 CREATE INDEX scores_by_control ON scores (control, weights, target, strength);
 """
 
+PICTURES = """
+CREATE TABLE pictures (key TEXT PRIMARY KEY, file TEXT NOT NULL, fault TEXT NOT NULL, run TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE embeddings (scorer TEXT NOT NULL, file TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (scorer, file));
+CREATE TABLE findings (key TEXT PRIMARY KEY, value TEXT NOT NULL)
+"""
+
 
 @migrations()
 def first(db: Database) -> None:
     for statement in filter(str.strip, FIRST.split(";")):
+        db.conn.execute(statement)
+
+
+@migrations()
+def pictures(db: Database) -> None:
+    for statement in filter(str.strip, PICTURES.split(";")):
         db.conn.execute(statement)
 
 

@@ -64,6 +64,16 @@ def digest(path: Path) -> tuple[str, int]:
         return _digest(stream)
 
 
+def sha256_of(data: bytes) -> str:
+    """sha256 of bytes."""
+    return _digest(io.BytesIO(data))[0]
+
+
+def write_bytes(data: bytes, place: Path) -> None:
+    """The file `place`, whole or not there at all."""
+    _write(io.BytesIO(data), place)
+
+
 def _digest(stream: BinaryIO) -> tuple[str, int]:
     from hashlib import sha256
 

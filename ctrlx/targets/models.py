@@ -13,7 +13,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from ctrlx.catalogue import registry_folder
-from ctrlx.controls.attach import attach, attached
+from ctrlx.controls.attach import attach, attached, detach
 from ctrlx.controls.read import ControlWeights, read_control
 from ctrlx.errors import WrongFamily
 from ctrlx.records import Coverage, Family, Target
@@ -84,6 +84,17 @@ class Models:
                     other.unet.to("cpu")
             wanted.unet.to(self.device)
         return wanted
+
+    def keep_only(self, targets: Iterable[Target]) -> None:
+        """Lets go of every UNet that none of `targets` runs on. No control may be on one."""
+        kept = {target.name for target in targets}
+        if any(self.family.targets[name].form == "lora" for name in kept):
+            kept.add(self.family.base.name)
+        for name in [name for name in self._denoisers if name not in kept]:
+            for adapter in (gone := self._denoisers.pop(name)).own:
+                detach(gone.unet, adapter)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _unet_form(self, target: Target) -> Denoiser:
         device = torch.device("cpu") if self.offload else self.device
