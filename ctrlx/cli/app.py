@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 from ctrlx import __version__
-from ctrlx.cli import dt, gate, generate, inspect, listing, remove, show, targets, train, transfer
+from ctrlx.cli import (
+    doctor, dt, gate, gc, generate, history, inspect, listing, note, remove, rename, restore, search, show,
+    tag, targets, train, transfer, verify,
+)
 from ctrlx.cli.eval import evaluate
 from ctrlx.cli.output import say
 from ctrlx.cli.quick import QuickCommand, QuickGroup
@@ -40,7 +43,16 @@ app.command("eval", cls=QuickCommand, short_help="Measure how much of each contr
 app.command("gate", cls=QuickCommand, short_help="Exit with 1 where a matrix is not good enough: for CI.")(gate.gate)
 app.command("list", cls=QuickCommand)(listing.list_controls)
 app.command("show", cls=QuickCommand)(show.show)
+app.command("search", cls=QuickCommand, short_help="Find controls by any word of theirs.")(search.search)
+app.command("tag", cls=QuickCommand, short_help="Add tags to a control, or take some away.")(tag.tag)
+app.command("note", cls=QuickCommand, short_help="Write a note on a control.")(note.note)
+app.command("rename", cls=QuickCommand, short_help="Give a control another name.")(rename.rename)
+app.command("history", cls=QuickCommand, short_help="Show where a control comes from and what happened with it.")(history.history)
 app.command("rm", cls=QuickCommand)(remove.remove)
+app.command("restore", cls=QuickCommand)(restore.restore)
+app.command("gc", cls=QuickCommand, short_help="Delete weight files that no control uses.")(gc.gc)
+app.command("verify", cls=QuickCommand, short_help="Hash every weight file again.")(verify.verify)
+app.command("doctor", cls=QuickCommand, short_help="Find what is wrong with the registry, and mend it.")(doctor.doctor)
 app.command("targets", cls=QuickCommand)(targets.targets)
 
 

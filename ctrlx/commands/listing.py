@@ -8,10 +8,12 @@ from ctrlx.records import KINDS, ListedControl
 from ctrlx.store import Registry
 
 
-def list_controls(*, kind: str | None = None, family: str | None = None, source: str | None = None) -> list[ListedControl]:
-    """The registry's controls by name; `source` may be "base", or "sdxl/base", which names the family too.
+def list_controls(
+    *, kind: str | None = None, family: str | None = None, source: str | None = None, tag: str | None = None, sort: str = "name"
+) -> list[ListedControl]:
+    """The registry's controls; `source` may be "base", or "sdxl/base", which names the family too; `sort` "size", or "-size" backwards.
 
-    Raises NotKnown for a kind, family or source that does not exist.
+    Raises NotKnown for a kind, family, source or field that does not exist.
     """
     if kind is not None and kind not in KINDS:
         raise NotKnown("kind", kind, KINDS)
@@ -26,4 +28,4 @@ def list_controls(*, kind: str | None = None, family: str | None = None, source:
         if source not in names:
             raise NotKnown("target", source, names, f"in family '{family}'" if family else "")
     with Registry.open() as registry:
-        return registry.listing(kind=kind, family=family, source=source)
+        return registry.listing(kind=kind, family=family, source=source, tag=tag, sort=sort)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ctrlx import catalogue
@@ -21,11 +24,20 @@ def sync(database: Database, registry_folder: Path) -> None:
     with database.transaction():
         taken = {row["name"].lower() for row in database.rows("SELECT name FROM controls WHERE origin <> 'built-in'")}
         removed = {row["name"].lower() for row in database.rows("SELECT name FROM removed")}
+        labelled = {row["name"].lower(): row for row in database.rows("SELECT name, tags, notes FROM controls WHERE origin = 'built-in'")}
         database.execute("DELETE FROM controls WHERE origin = 'built-in'")
         for control in controls:
             if control.name.lower() not in taken | removed:
-                _insert(database, control)
+                _insert(database, _labelled(control, labelled.get(control.name.lower())))
         database.insert("meta", {"key": "built-ins", "value": seen}, conflict="ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+
+
+def _labelled(control: Control, before: Mapping[str, str] | None) -> Control:
+    """With the tags and notes that the user gave it."""
+    if before is None:
+        return control
+    tags = tuple(dict.fromkeys((*control.tags, *json.loads(before["tags"]))))
+    return replace(control, tags=tags, notes=before["notes"] or control.notes)
 
 
 def _insert(database: Database, control: Control) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ctrlx.errors import HomeTrouble
 
-VERSION = 2  # how many migrations ctrlx.store.schema holds; kept here so that an up-to-date file costs no import of it
+VERSION = 3  # how many migrations ctrlx.store.schema holds; kept here so that an up-to-date file costs no import of it
 PATIENCE = 10.0  # seconds to wait for another process's lock
 ELSEWHERE = "set CTRLX_HOME to a folder that you can write to"
 

@@ -13,7 +13,7 @@ from typing import Any
 from ctrlx import catalogue
 from ctrlx.errors import BadInput, BadWeights, NotKnown
 from ctrlx.records import Control, ListedControl, Run, Score, ScoreSummary
-from ctrlx.store import builtins, rows, weights
+from ctrlx.store import beside, builtins, rows, weights
 from ctrlx.store.database import Database, told
 from ctrlx.store.pictures import Pictures
 
@@ -61,9 +61,11 @@ class Registry:
         """Controls by name, optionally of one kind, one family, one source."""
         return list(map(rows.to_control, self._database.rows(*_select("*", kind, family, source))))
 
-    def listing(self, kind: str | None = None, family: str | None = None, source: str | None = None) -> list[ListedControl]:
-        """As controls, with what a list shows and no more: ten times as quick."""
-        query = _select(", ".join(ListedControl._fields), kind, family, source)
+    def listing(
+        self, kind: str | None = None, family: str | None = None, source: str | None = None, tag: str | None = None, sort: str = "name"
+    ) -> list[ListedControl]:
+        """As controls, with what a list shows and no more: ten times as quick. `sort`: a field's name, "-size" for the largest first."""
+        query = _select(", ".join(ListedControl._fields), kind, family, source, tag, sort)
         return list(map(ListedControl._make, self._database.tuples(*query)))
 
     def control(self, name: str) -> Control:
@@ -74,6 +76,13 @@ class Registry:
         if control := self._find(name):
             return control
         raise NotKnown("control", name, [row["name"] for row in self._database.rows("SELECT name FROM controls")])
+
+    def controls_of_file(self, sha256: str) -> list[Control]:
+        """Controls whose weights have this hash, or were made from a file that had it."""
+        found = self._database.rows(
+            "SELECT * FROM controls WHERE sha256 = :sha256 OR json_extract(recipe, '$.hashes.sha256') = :sha256 ORDER BY name", {"sha256": sha256}
+        )
+        return list(map(rows.to_control, found))
 
     def add_control(self, control: Control, weights_file: Path | bytes) -> Control:
         """Keep `weights_file` and record `control`; the record as stored, its sha256 and size read from the file.
@@ -90,6 +99,9 @@ class Registry:
         with self._database.transaction():
             if there := self._find(control.name):
                 return _same(there, control)
+            if not weights.place_of(self.home, sha256).is_file():  # gc was quicker
+                weights.put(self.home, weights_file)
+            beside.write(self.home, control)
             kept = {"sha256": sha256, "size": size, "place": "store", "added": _now()}
             self._database.insert("weights", kept, conflict="ON CONFLICT (sha256) DO UPDATE SET place = 'store'")
             self._database.insert("controls", rows.to_row(control))
@@ -105,6 +117,7 @@ class Registry:
             self._database.execute("DELETE FROM controls WHERE name = ?", [control.name])
             if control.origin == "built-in":
                 self._database.insert("removed", {"name": control.name, "at": _now()}, conflict="ON CONFLICT DO NOTHING")
+        beside.set_aside(self.home, control)
         return control
 
     def weights_path(self, control: Control) -> Path:
@@ -118,6 +131,10 @@ class Registry:
         else:
             path = catalogue.weights_of_built_in(control.name, self.registry_folder)
         return weights.check(path, control.name, control.size)
+
+    def kept_file(self, control: Control) -> Path:
+        """Where the store keeps the weights of `control`, which may be a removed one. Raises MissingWeights, BadWeights."""
+        return weights.check(weights.place_of(self.home, control.sha256), control.name, control.size)
 
     def verified_weights_path(self, control: Control) -> Path:
         """As weights_path, the content hashed again.
@@ -193,6 +210,15 @@ class Registry:
         )
         return [self._run(row) for row in found]
 
+    def runs_of(self, control: Control) -> list[Run]:
+        """Runs that made `control` or read its weights, under whatever name, the oldest first."""
+        found = self._database.rows(
+            "SELECT * FROM runs WHERE json_extract(result, '$.sha256') = :sha256 OR id = :made"
+            " OR EXISTS (SELECT 1 FROM json_each(read) WHERE value = :sha256) ORDER BY started, rowid",
+            {"sha256": control.sha256, "made": control.recipe.get("run")},
+        )
+        return [self._run(row) for row in found]
+
     # scores
 
     def add_scores(self, run: Run, scores: Iterable[Score]) -> None:
@@ -244,10 +270,19 @@ class Registry:
             self.finish_run(run, status, error=error, made=made)
 
 
-def _select(columns: str, kind: str | None, family: str | None, source: str | None) -> tuple[str, dict[str, str]]:
+def _select(
+    columns: str, kind: str | None, family: str | None, source: str | None, tag: str | None = None, sort: str = "name"
+) -> tuple[str, dict[str, str]]:
     wanted = {column: value for column, value in {"kind": kind, "family": family, "source": source}.items() if value is not None}
-    where = " AND ".join(f"{column} = :{column}" for column in wanted) or "1"
-    return f"SELECT {columns} FROM controls WHERE {where} ORDER BY name", wanted
+    clauses = [f"{column} = :{column}" for column in wanted]
+    if tag is not None:
+        wanted["tag"] = tag
+        clauses.append("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag COLLATE NOCASE)")
+    field = sort.removeprefix("-")
+    if field not in ListedControl._fields:
+        raise NotKnown("field to sort by", field, ListedControl._fields)
+    order = f"{field} DESC, name" if sort.startswith("-") else f"{field}, name"
+    return f"SELECT {columns} FROM controls WHERE {' AND '.join(clauses) or '1'} ORDER BY {order if field != 'name' else order.removesuffix(', name')}", wanted
 
 
 def library_versions() -> dict[str, str]:

@@ -61,6 +61,28 @@ def pictures(db: Database) -> None:
         db.conn.execute(statement)
 
 
+INDEXED = """
+    new.rowid, new.name, new.tags, new.notes, new.prompts,
+    new.concept || ' ' || coalesce(json_extract(new.recipe, '$.trigger_words'), '') || ' ' || coalesce(json_extract(new.recipe, '$.hashes'), '')
+"""
+SEARCH = (
+    "CREATE VIRTUAL TABLE found USING fts5 (name, tags, notes, prompts, words)",
+    f"CREATE TRIGGER found_new AFTER INSERT ON controls BEGIN INSERT INTO found (rowid, name, tags, notes, prompts, words) VALUES ({INDEXED}); END",
+    "CREATE TRIGGER found_gone AFTER DELETE ON controls BEGIN DELETE FROM found WHERE rowid = old.rowid; END",
+    (
+        "CREATE TRIGGER found_changed AFTER UPDATE ON controls BEGIN DELETE FROM found WHERE rowid = old.rowid;"
+        f" INSERT INTO found (rowid, name, tags, notes, prompts, words) VALUES ({INDEXED}); END"
+    ),
+    f"INSERT INTO found (rowid, name, tags, notes, prompts, words) SELECT {INDEXED} FROM controls AS new",
+)
+
+
+@migrations()
+def search(db: Database) -> None:
+    for statement in SEARCH:
+        db.conn.execute(statement)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply what is pending, inside the caller's transaction."""
     migrations.apply(Database(connection))
