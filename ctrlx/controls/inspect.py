@@ -48,6 +48,7 @@ class Sorted:
     """A file's names, shapes and free text: all that can be known without its numbers."""
 
     path: Path
+    called: str  # its own name, where it lies under another
     container: str
     keys: Keys
     shapes: Mapping[str, tuple[int, ...]]
@@ -65,16 +66,16 @@ class Sorted:
         return _format_of(self)
 
 
-def sort_file(path: Path) -> Sorted:
-    """Reads a safetensors header, or a pickle with weights_only. Raises BadInput, BadWeights."""
+def sort_file(path: Path, called: str = "") -> Sorted:
+    """Reads a safetensors header, or a pickle with weights_only. `called`: what the file is named elsewhere. Raises BadInput, BadWeights."""
     if header.container(path) == header.PICKLE:
         tensors = read_pickle(path)
         keys = sort_keys(tensors)
         alphas = {key: float(tensors[key]) for key in _alphas(keys) if tensors[key].numel() == 1}
-        return Sorted(path, header.PICKLE, keys, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, {}, alphas)
+        return Sorted(path, called or path.name, header.PICKLE, keys, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, {}, alphas)
     found = header.read_header(path)
     keys = sort_keys(found.entries)
-    return Sorted(path, header.SAFETENSORS, keys, found.shapes, found.metadata, header.scalars(path, found, _alphas(keys)))
+    return Sorted(path, called or path.name, header.SAFETENSORS, keys, found.shapes, found.metadata, header.scalars(path, found, _alphas(keys)))
 
 
 def inspect(file: Sorted, denoisers: Mapping[str, Denoiser], targets: Mapping[str, Denoiser]) -> Inspection:
@@ -132,7 +133,7 @@ def guess_kind(file: Sorted) -> str | None:
         return formats.removesuffix("-delta")
     if not file.keys.modules:
         return None
-    called = f"{file.path.stem} {file.metadata.get('ss_output_name', '')} {file.metadata.get('modelspec.title', '')}".lower()
+    called = f"{file.called} {file.metadata.get('ss_output_name', '')} {file.metadata.get('modelspec.title', '')}".lower()
     return "slider" if "slider" in called else "dreambooth" if "dreambooth" in called else "lora"
 
 

@@ -45,7 +45,7 @@ BEGINNINGS = tuple((re.compile(beginning), component, rest) for beginning, compo
 ALGEBRA = (("dora", "DoRA"), ("hada", "LoHa"), ("lokr", "LoKr"), ("mid", "LoCon, Tucker"), ("lycoris", "LyCORIS"), ("custom", "Custom Diffusion"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     """One module that a file changes: the keys of its parts. Its name is as the file has it: dotted, or flat with '_' for '.'."""
 

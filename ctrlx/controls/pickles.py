@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from pathlib import Path
@@ -22,9 +21,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if zipfile.is_zipfile(path):
         _refuse_odd_archive(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # an open file, since torch goes by the suffix of a path
             warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as wrong:  # noqa: BLE001 - the unpickler raises whatever a broken file leads it to
         raise _refused(path, wrong) from None
     if not isinstance(found, dict):
@@ -60,6 +59,8 @@ def _refuse_odd_archive(path: Path) -> None:
             raise BadWeights(f"{path} is an archive with the name '{name.filename[:80]}', which leads out of it; do not trust where it came from")
         if name.compress_type != zipfile.ZIP_STORED:
             raise BadWeights(f"{path} is a compressed archive and no weight file; unpack it and give the weight file in it")
+    if not any(name.filename.endswith("data.pkl") for name in names):
+        raise BadWeights(f"{path} is an archive and no weight file; unpack it and give the weight file in it")
 
 
 def _refused(path: Path, wrong: Exception) -> BadWeights:

@@ -78,7 +78,7 @@ def read_control(path: Path, unet_config: Any = SDXL) -> ControlWeights:
     modules = {}
     for name in sorted({_owner(key) for key in renamed}):
         down, up = renamed.get(f"{name}.lora_A.weight"), renamed.get(f"{name}.lora_B.weight")
-        _refuse_broken(path, name, down, up)
+        refuse_broken(path, name, down, up)
         alpha = alphas.pop(_owner(source[id(down)]), None)
         modules[name] = LoRA(down, up, stated(name, len(down)) if alpha is None else alpha)
     if alphas:
@@ -108,7 +108,8 @@ def _from_diffusers(loras: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return convert_unet_state_dict_to_peft({name.removeprefix("unet."): tensor for name, tensor in loras.items()})
 
 
-def _refuse_broken(path: Path, name: str, down: Tensor | None, up: Tensor | None) -> None:
+def refuse_broken(path: Path, name: str, down: Tensor | None, up: Tensor | None) -> None:
+    """Raises BadWeights unless `down` and `up` are the two halves of one LoRA, all of it finite."""
     if down is None or up is None:
         raise BadWeights(f"{path} has only half of the LoRA of '{name}'; fetch the file again")
     if down.ndim not in (2, 4) or up.ndim != down.ndim or up.shape[1] != down.shape[0]:
@@ -125,8 +126,12 @@ def _stated_alpha(path: Path) -> Callable[[str, int], float]:
     if text is None:
         return lambda module, rank: float(rank)
     with reading(path, "a LoRA whose header states its configuration"):
-        config = {name.removeprefix("unet."): value for name, value in json.loads(text).items()}
-        default, patterns = config["lora_alpha"], config.get("alpha_pattern") or {}
+        return stated_alpha(path, {name.removeprefix("unet."): value for name, value in json.loads(text).items()})
+
+
+def stated_alpha(path: Path, config: Mapping[str, Any]) -> Callable[[str, int], float]:
+    """Alpha by (module, rank) as a LoraConfig of PEFT states it. Raises BadWeights for a DoRA."""
+    default, patterns = config["lora_alpha"], config.get("alpha_pattern") or {}
     if config.get("use_dora"):
         raise BadWeights(f"{path} is a DoRA, whose magnitudes ctrlx does not apply; save it as a LoRA")
 
