@@ -64,8 +64,16 @@ def check_pictures(as_json: bool) -> None:
 
 def pictures(paths: Iterable[str]) -> None:
     """Pictures on the terminal: by its graphics protocol (kitty's, or sixel) where it has one, in half blocks elsewhere."""
+    import logging
+    import os
+
     from rich.console import Console
-    from textual_image.renderable import Image
+
+    if 0 in os.get_terminal_size(sys.stdout.fileno()):
+        say("the terminal does not say how large it is, so no picture is drawn on it; open the files instead")
+        return
+    logging.getLogger("textual_image").setLevel(logging.ERROR)  # it warns, with a traceback, of terminals that do not tell their cells' size
+    from textual_image.renderable import Image  # asks the terminal what it can do
 
     console = Console()
     for path in paths:

@@ -56,3 +56,29 @@ def test_show_without_its_library_says_how_to_get_it(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert main(["generate", "-t", "tiny/dmd2", "--show"]) == 2
     assert "pip install 'ctrlx[show]'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(("rows", "wanted"), [(40, "\N{UPPER HALF BLOCK}"), (0, "the terminal does not say how large it is")])
+def test_show_draws_on_a_terminal(rows, wanted, tmp_path):
+    pytest.importorskip("textual_image")
+    import fcntl
+    import os
+    import pty
+    import struct
+    import subprocess
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 2 * rows, 0, 0))
+    command = [sys.executable, "-m", "ctrlx", "generate", "-t", "tiny/dmd2", "--show", "--out", str(tmp_path)]
+    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            said += chunk
+    except OSError:  # how a pseudo-terminal on Linux says that the other side is closed
+        pass
+    assert running.wait() == 0
+    assert wanted in said.decode(errors="replace") and b"Traceback" not in said
