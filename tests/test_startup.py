@@ -40,7 +40,9 @@ def test_this_environment_could_import_what_is_looked_for():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["list", "--json"], ["show", "my_slider"], ["targets"], ["targets", "sdxl", "--json"], ["rm", "my_slider", "--yes"]],
+    [["--help"], ["--version"], ["list"], ["list", "--json"], ["show", "my_slider"], ["targets"], ["targets", "sdxl", "--json"], ["rm", "my_slider", "--yes"],
+     ["search", "slider"], ["tag", "my_slider", "face"], ["note", "my_slider", "good"], ["rename", "my_slider", "other"], ["history", "my_slider"],
+     ["list", "--tag", "age", "--sort", "-size"], ["verify"], ["gc"], ["doctor"]],
     ids=" ".join,
 )
 def test_verbs_that_only_look_things_up_import_nothing_heavy(arguments):
@@ -50,6 +52,11 @@ def test_verbs_that_only_look_things_up_import_nothing_heavy(arguments):
 @pytest.mark.parametrize("arguments", [["show", "my_sldier"], ["targets", "pockt"], ["transfer", "my_sldier", "--to", "turbo"], ["transfer", "my_slider", "--to", "trubo"], ["generate", "--target", "trubo"], ["generate", "--control", "my_sldier"]], ids=" ".join)
 def test_an_unknown_name_is_told_before_anything_heavy_is_imported(arguments):
     assert imported(*arguments) == ["2"]
+
+
+def test_a_safetensors_file_is_inspected_without_anything_heavy(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(weights())
+    assert imported("inspect", str(tmp_path / "x.safetensors"), "--json", "--against", "sdxl/base") == ["0"]
 
 
 def test_an_up_to_date_registry_is_listed_without_the_library_that_migrates_it():

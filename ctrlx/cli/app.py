@@ -13,7 +13,7 @@ import typer
 
 from ctrlx import __version__
 from ctrlx.cli import (
-    doctor, dt, gate, gc, generate, history, importing, inspect, listing, note, remove, rename, restore,
+    doctor, dt, export, gate, gc, generate, history, importing, inspect, listing, note, remove, rename, restore,
     search, show, tag, targets, train, transfer, verify,
 )
 from ctrlx.cli.eval import evaluate
@@ -39,6 +39,7 @@ app.command("generate", cls=QuickCommand, short_help="Make pictures: a target al
 app.command("dt", cls=QuickCommand, short_help="Look inside: what the model thinks the picture will be, at every step.")(dt.dt)
 app.add_typer(train.app, name="train", cls=QuickGroup)
 app.command("import", cls=QuickCommand, short_help="Keep a control that was made elsewhere: all of it, or none.")(importing.import_control)
+app.command("export", cls=QuickCommand)(export.export)
 app.command("inspect", cls=QuickCommand, short_help="Say what a weight file is, and how much of it each target takes.")(inspect.inspect)
 app.command("eval", cls=QuickCommand, short_help="Measure how much of each control arrives on each target.")(evaluate)
 app.command("gate", cls=QuickCommand, short_help="Exit with 1 where a matrix is not good enough: for CI.")(gate.gate)
