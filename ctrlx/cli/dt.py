@@ -9,6 +9,7 @@ import typer
 
 from ctrlx.cli import output
 from ctrlx.cli.progress import progress
+from ctrlx.errors import BadInput
 from ctrlx.sampling.settings import Settings, parse_size
 
 
@@ -26,7 +27,10 @@ def dt(
     control: Annotated[list[str] | None, typer.Option("--control", "-c", help="NAME[:STRENGTH][@TARGET]; may be repeated.")] = None,
     start_noise: Annotated[int | None, typer.Option(help="Keep controls off above this timestep (0 to 999).")] = None,
     negative: Annotated[str | None, typer.Option(help="What guidance leads away from.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the picture.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the picture, or of the first one with --curve.")] = 0,
+    curve: Annotated[bool, typer.Option("--curve", help="Draw how early each target fixes its picture, over --prompts.")] = False,
+    prompts: Annotated[str, typer.Option(help="For --curve: a text file with a prompt a line, or the name of a prompt set.")] = "people",
+    count: Annotated[int, typer.Option("-n", "--count", help="For --curve: pictures a prompt.")] = 4,
     every: Annotated[int, typer.Option(help="Look at every N-th step only, and at the last.")] = 1,
     watch: Annotated[list[str] | None, typer.Option(help="A phrase to follow; may be repeated. Those of the prompt by default.")] = None,
     animation: Annotated[str, typer.Option(help="webp or gif.")] = "webp",
@@ -49,6 +53,11 @@ def dt(
         guidance=guidance, controls=tuple(control or ()), start_noise=start_noise, negative=negative,
         size=None if size is None else parse_size(size), preset=preset, dtype=dtype,
     )
+    if curve:
+        if prompt is not None or watch or every != 1:
+            raise BadInput("--curve is drawn over --prompts, at every step; leave the prompt, --watch and --every out")
+        follow(settings, prompts, compare or (), seed, count, device, out, as_json)
+        return
     with progress() as report:
         found = dt(() if prompt is None else (prompt,), settings, compare=compare or (), seed=seed, every=every, watch=watch or (),
                    animation=animation, device=device, out=out, on_progress=report)
@@ -56,6 +65,25 @@ def dt(
         output.json_document(found)
     else:
         show(found)
+
+
+def follow(settings: Settings, prompts: str, compare, seed: int, count: int, device: str | None, out: Path | None, as_json: bool) -> None:
+    """`ctrlx dt --curve`."""
+    from ctrlx.commands.dt_curve import dt_curve
+
+    with progress() as report:
+        found = dt_curve(settings, prompts, compare=compare, seed=seed, count=count, device=device, out=out, on_progress=report)
+    if as_json:
+        output.json_document(found)
+        return
+    for warning in found.warnings:
+        output.say(f"warning: {warning}")
+    rows = [
+        (name, point["step"], f"{point['timestep']:g}", f"{point['distance']:.3f}", f"{point['low']:.3f} to {point['high']:.3f}")
+        for name, points in found.curve.items() for point in points
+    ]
+    output.table(("TARGET", "STEP", "TIMESTEP", f"DISTANCE ({found.measure})", "95 % INTERVAL"), rows)
+    print(f"\n{found.pictures} pictures a target\nchart  {found.chart}\ntable  {found.table}\nrun    {found.run}")
 
 
 def show(found) -> None:

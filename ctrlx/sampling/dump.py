@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,3 +56,16 @@ def write_latents(dumps: Mapping[str, Dump], path: Path, told: Mapping[str, str]
     tensors |= {f"{name}.timesteps": torch.tensor([float(frame.timestep) for frame in found.frames]) for name, found in dumps.items()}
     save_file(tensors, path, dict(told))
     return path
+
+
+def seen_of(
+    models: Models, plan: Plan, pairs: Sequence[tuple[str, int]], batch: int, negative: str | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[list[list[Image.Image]], list[Image.Image]]]:
+    """For each batch of prompts and seeds: the Diffusion Targets of every step, [step][picture], and the pictures; one VAE call a step."""
+    for start in range(0, len(pairs), batch):
+        part, seen = pairs[start : start + batch], []
+        for step in denoise(models, plan, [prompt for prompt, _ in part], [seed for _, seed in part], negative):
+            on_step()
+            seen.append(to_images(decode(models.shared, step.x0, batch)))
+        yield seen, to_images(decode(models.shared, step.latents, batch))

@@ -52,3 +52,10 @@ def changed_minds(phrases: Sequence[str], scores: np.ndarray, steps: Sequence[in
         if fall >= LOST and fall >= SHARE_LOST * rise:
             found.append(Mind(phrase, int(steps[top]), float(row[top]), float(row[-1])))
     return found
+
+
+def mean_curve(distances: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:
+    """(pictures, steps) to (steps, 3): each step's mean and its 95 % interval, by the percentile bootstrap over pictures (Efron 1979)."""
+    drawn = np.random.default_rng(seed).integers(0, len(distances), (resamples, len(distances)))
+    low, high = np.percentile(distances[drawn].mean(1), [2.5, 97.5], axis=0)
+    return np.stack([distances.mean(0), low, high], 1)

@@ -82,3 +82,8 @@ def test_show_draws_on_a_terminal(rows, wanted, tmp_path):
         pass
     assert running.wait() == 0
     assert wanted in said.decode(errors="replace") and b"Traceback" not in said
+
+
+def test_a_curve_takes_a_set_of_prompts_and_no_prompt(capsys):
+    assert main(["dt", "a cat", "--curve", "-t", "tiny/turbo"]) == 2
+    assert "--curve is drawn over --prompts" in capsys.readouterr().err

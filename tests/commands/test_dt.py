@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from ctrlx.commands.dt import dt
+from ctrlx.commands.dt_curve import dt_curve
 from ctrlx.commands.generate import generate
 from ctrlx.errors import BadInput, NotKnown, WrongFamily
 from ctrlx.sampling.loop import denoise
@@ -123,3 +124,17 @@ def test_with_a_scorer_minds_are_read(tmp_path, monkeypatch):
 def test_what_cannot_be_dumped_is_one_sentence(tmp_path, wrong, kind, sentence):
     with pytest.raises(kind, match=sentence):
         dt(settings=HYBRID, **wrong, out=tmp_path)
+
+
+def test_a_curve_over_prompts_is_the_mean_of_its_dumps_with_an_interval(tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a cat\na dog\n")
+    found = dt_curve(Settings(target="tiny/turbo"), str(prompts), compare=["base"], count=2, out=tmp_path / "curve")
+    assert found.pictures == 4 and [len(points) for points in found.curve.values()] == [4, 5]
+    each = [dt([prompt], Settings(target="tiny/turbo"), seed=seed, out=tmp_path / f"{prompt}{seed}") for prompt in ("a cat", "a dog") for seed in (0, 1)]
+    for i, point in enumerate(found.curve["turbo"]):
+        assert abs(point["distance"] - np.mean([one.curve["turbo"][i]["distance"] for one in each])) < 2e-3
+        assert point["low"] <= point["distance"] <= point["high"]
+    with Path(found.table).open() as file:
+        assert len(list(csv.DictReader(file))) == 9
+    assert Image.open(found.chart).size == (900, 520)
