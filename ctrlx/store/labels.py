@@ -13,6 +13,8 @@ from ctrlx.records import Control, ListedControl
 from ctrlx.store import beside
 from ctrlx.store.registry import Registry
 
+RANKED = 30_000  # matches put in order within 50 ms
+
 
 def set_tags(registry: Registry, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Control:
     """The control with these tags added and those removed, each once and in the order given. Raises NotKnown."""
@@ -51,7 +53,8 @@ def rename(registry: Registry, name: str, new: str) -> Control:
 
 
 def search(registry: Registry, words: str, limit: int = 50) -> list[ListedControl]:
-    """Controls in whose name, tags, notes, prompts, concept, trigger words or hashes every word is found, or begins one; the best first.
+    """Controls in whose name, tags, notes, prompts, concept, trigger words or hashes every word is found, or begins one; the best first, unless there are more
+    than RANKED of them: then a word says nothing of which is best, and the oldest come first.
 
     Raises BadInput where there is no word.
     """
@@ -60,7 +63,10 @@ def search(registry: Registry, words: str, limit: int = 50) -> list[ListedContro
         raise BadInput("there is no word to search for; give one, as in `ctrlx search age`")
     columns = ", ".join(f"controls.{field}" for field in ListedControl._fields)
     query = " ".join(f'"{word}"*' for word in wanted)
-    sql = f"SELECT {columns} FROM found JOIN controls ON controls.rowid = found.rowid WHERE found MATCH ? ORDER BY bm25(found, 8, 4) LIMIT ?"
+    [(many,)] = registry._database.tuples("SELECT count(*) FROM (SELECT 1 FROM found WHERE found MATCH ? LIMIT ?)", [query, RANKED + 1])
+    order = "rank" if many <= RANKED else "rowid"
+    best = f"SELECT rowid, rank FROM found WHERE found MATCH ? AND rank MATCH 'bm25(8, 4)' ORDER BY {order} LIMIT ?"
+    sql = f"SELECT {columns} FROM ({best}) AS best JOIN controls ON controls.rowid = best.rowid ORDER BY best.{order}"
     return list(map(ListedControl._make, registry._database.tuples(sql, [query, limit])))
 
 
