@@ -44,9 +44,15 @@ def _in_hub_cache(weights: Weights, holds: str) -> Path:
     if not isinstance(found, str):
         raise MissingWeights(
             f"{weights.label} is not on this machine; get it with `{download_command(weights, holds)}`, "
-            f'or give the path of a local copy in a family file of your own: weights = {{ path = "/…/{weights.file or name}" }}'
+            f"or give the path of a local copy in a family file of your own: weights = {{ {_local(weights)} }}"
         )
     return Path(found) if weights.file else Path(found).parent
+
+
+def _local(weights: Weights) -> str:
+    """How a family file names a copy of these weights in a folder of the user's."""
+    parts = {"path": f"/…/{weights.repo.rpartition('/')[2]}", "subfolder": weights.subfolder, "file": weights.file, "variant": weights.variant}
+    return ", ".join(f'{key} = "{value}"' for key, value in parts.items() if value)
 
 
 def download_command(weights: Weights, holds: str = MODEL) -> str:

@@ -34,11 +34,23 @@ GATES = {
 def main(registry: str = str(REGISTRY)) -> None:
     folder = Path(registry)
     figures = json.loads((folder / "figures.json").read_text())
+    (folder / "README.md").write_text(card(folder, figures) if figures else EMPTY)
+
+
+EMPTY = """# The pocket family: quality card
+
+Nothing ships yet: no stage has been measured. `examples/pocket_family/measure.py` fills `figures.json`, and
+`examples/pocket_family/card.py` writes this page from it.
+"""
+
+
+def card(folder: Path, figures: dict) -> str:
+    """The whole page."""
     parts = [HEAD.format(files=files_table(folder)), gates_table(figures)]
     parts += [section(stage, figures[stage]) for stage in TITLES if stage in figures]
     if "diversity" in figures:
         parts.append(diversity(figures["diversity"]))
-    (folder / "README.md").write_text("\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
 
 
 HEAD = """# The pocket family: quality card
