@@ -116,7 +116,8 @@ def family_of(registry: Registry, asked: Asked) -> Family:
 def chosen_targets(family: Family, asked: Asked, left_out: list[str]) -> list[Target]:
     """Those named, else all that are not hidden and on this machine."""
     if asked.targets:
-        return list(dict.fromkeys(catalogue.resolve_target(name, family.id) for name in asked.targets))
+        named = (catalogue.resolve_target(name, family.id) for name in asked.targets)
+        return list({target.name: target for target in named}.values())
     shown = [target for target in family.targets.values() if not target.hidden]
     here = [target for target in shown if catalogue.weights_present(target.weights)]
     if missing := [target.name for target in shown if target not in here]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,9 @@ def write_report(found: Mapping[str, Any], album: Album, folder: Path) -> Iterat
         yield _written(folder / name, make(cells))
     heatmap_png(cells).save(folder / "heatmap.png")
     yield folder / "heatmap.png"
-    for control in dict.fromkeys(cell["control"] for cell in cells):
+    for control in dict.fromkeys(cell["control"] for cell in cells if cell["n"]):
         path = folder / f"grid_{control}.png"
-        control_grid(control, [cell for cell in cells if cell["control"] == control], album, found["scorer"]["name"]).save(path)
+        control_grid(control, [cell for cell in cells if cell["control"] == control and cell["n"]], album, found["scorer"]["name"]).save(path)
         yield path
     yield _written(folder / "report.html", page(found, album))
     document = {**found, "report": str(folder / "report.html")}
@@ -48,5 +49,8 @@ def write_report(found: Mapping[str, Any], album: Album, folder: Path) -> Iterat
 
 
 def _written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
+    """`path`, whole or as it was."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
     return path

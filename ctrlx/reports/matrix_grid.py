@@ -15,20 +15,16 @@ LARGEST = 256  # pixels of one picture on the sheet
 
 
 def control_grid(control: str, cells: Sequence[Mapping[str, Any]], album: Any, scorer: str) -> Image.Image:
-    """`cells` are those of one control; targets that were not drawn are left out."""
+    """`cells` are those of one control that were drawn."""
     pairs = album.pairs[control]
     prompts = list(dict.fromkeys(prompt for prompt, _ in pairs))
     shown = spread(len(pairs), MOST_ROWS)
     rows = [f"{numbered(prompts.index(pairs[i][0]), prompts)}seed {pairs[i][1]}" for i in shown]
-    targets = [target for target in dict.fromkeys(cell["target"] for cell in cells)]
-    blocks = [_block(control, target, cells, album, shown) for target in targets if _drawn(control, target, cells, album)]
+    targets = dict.fromkeys(cell["target"] for cell in cells)
+    blocks = [_block(control, target, cells, album, shown) for target in targets]
     footer = (f"Percent: change of the CLIP score from strength 0 (off), over {len(pairs)} pictures each; scorer {scorer}. Prompts: "
               + " ".join(f"({chr(97 + i % 26)}) {prompt}." for i, prompt in enumerate(prompts)))
     return grid(f"{control} on every target", rows, blocks, footer)
-
-
-def _drawn(control: str, target: str, cells: Sequence[Mapping[str, Any]], album: Any) -> bool:
-    return all(len(album.paths[control, target, s]) == len(album.pairs[control]) for s in _strengths(target, cells))
 
 
 def _block(control: str, target: str, cells: Sequence[Mapping[str, Any]], album: Any, shown: Sequence[int]) -> Block:
