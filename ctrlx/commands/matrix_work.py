@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ctrlx.records import Coverage, Target
 from ctrlx.store import Registry
 
 OnProgress = Callable[[str, int, int], None]  # what is under way, pictures done, pictures in all
+MANY = 64  # pictures that the scorer looks at together
 DRIFT_PAIRS = 2  # pictures that are drawn before and after each control to see what it left behind
 Place = tuple[str, str, float]  # control, target, strength; strength 0: the originals
 
@@ -36,22 +37,26 @@ class Work:
         wanted = {one.key for shots in self.shots.values() for one in shots}
         self.kept = self.cache.find(wanted)
         self.reused, self.made, self.missing = len(self.kept), 0, len(wanted) - len(self.kept)
+        self._unseen: dict[str, Any] = {}  # pictures that the scorer has not looked at yet, by the sha256 of their file
         self.findings: dict[tuple[str, str], dict[str, Any]] = {}
         self.refused: dict[tuple[str, str], str] = {}  # (control, target) -> why it was not drawn
         on_progress("loading", 1, 1)
 
     def draw(self) -> None:
-        """Everything that is missing, target by target, so that one UNet is held at a time.
+        """Everything that is missing, target by target, each picture kept before the next batch is begun.
 
         Raises PartialCoverage where no control fits any target but its source.
         """
-        for target in self.request.targets:
-            self.models.keep_only([target])
-            rows = list(self.request.rows_on(target))
-            self._draw(target, None, 0.0, [one for row in rows for one in self.shots[row.control.name, target.name, 0.0]])
-            self._before = None
-            for row in rows:
-                self._row(row, target)
+        from ctrlx.sampling.bench import Bench, Found
+
+        bench = Bench(self.models)
+        for job in self._jobs():
+            for item in bench.run(job):
+                if isinstance(item, Found):
+                    self._conclude(job, item._asdict())
+                else:
+                    self._keep(item)
+            self._look()
         self.models.keep_only([])
         places = [(row.control.name, target.name) for row in self.request.rows for target in row.targets if target != row.source]
         if all(place in self.refused for place in places):
@@ -77,65 +82,64 @@ class Work:
             done += len(vectors)
             self.on_progress("scoring", done, len(unseen))
 
-    def _row(self, row: Row, target: Target) -> None:
-        """One control on one target: every strength, its coverage, and what it leaves behind."""
-        from ctrlx.sampling.matrix import partial_sentence
+    def _jobs(self) -> Iterator[Any]:
+        """What is missing: originals of a target, then each control on it. What was found earlier is taken as found."""
+        for target in self.request.targets:
+            rows = list(self.request.rows_on(target))
+            originals = self._lacking(one for row in rows for one in self.shots[row.control.name, target.name, 0.0])
+            if originals:
+                yield self._job(rows[0], target, None, {0.0: originals})
+            for row in rows:
+                name = row.control.name
+                wanted = {strength: self._lacking(self.shots[name, target.name, strength]) for strength in row.strengths}
+                found = self.cache.finding(self._finding_key(row, target))
+                if found is None or (self._covers(found) and (any(wanted.values()) or found["drift"] is None)):
+                    yield self._job(rows[0], target, name, wanted)
+                else:
+                    self._found(name, target, found)
 
-        name, place = row.control.name, (row.control.name, target.name)
-        key = self._finding_key(row, target)
-        found = self.cache.finding(key)
-        lacking = any(one.key not in self.kept for strength in row.strengths for one in self.shots[(*place, strength)])
-        if found is None or (self._covers(found) and (lacking or found["drift"] is None)):
-            found = self._attach(row, target)
-            self.cache.add_finding(key, found)
-        self.findings[place] = found
-        if not self._covers(found):
-            self.refused[place] = partial_sentence(name, target.full_name, Coverage(found["adapted"], found["total"]), self.request.threshold)
+    def _job(self, first: Row, target: Target, control: str | None, wanted: Mapping[float, Sequence[Any]]) -> Any:
+        """`first` lends the prompts and seeds that show what a control leaves behind: the same for all controls of a target."""
+        from ctrlx.sampling.bench import Job
 
-    def _attach(self, row: Row, target: Target) -> dict[str, Any]:
-        """Puts the control on, draws what is missing, takes it off, and compares what the bare target draws with what it drew before."""
-        from ctrlx.controls.read import read_control
-        from ctrlx.sampling.matrix import largest_difference
+        pairs = tuple(self.request.pairs(first)[:DRIFT_PAIRS])
+        return Job(target, control, self.files.get(control), wanted, pairs, self.request.start_noise, self.request.threshold)
 
-        name = row.control.name
-        before = self._bare(row, target) if self._before is None else self._before
-        weights = read_control(self.files[name], self.models.denoiser(target).unet.config)
-        with self.models.attached([target], {name: weights}, 0.0) as coverage:
-            taken = coverage[target.name][name]
-            found = {"adapted": taken.adapted, "total": taken.total, "drift": None}
-            if not self._covers(found):
-                return found
-            for strength in row.strengths:
-                self._draw(target, name, strength, self.shots[name, target.name, strength])
-            self._probe(target, name, row.strengths[-1])
-        found["drift"] = largest_difference(before, self._probe(target, None, 0.0))
-        return found
+    def _lacking(self, shots: Iterable[Any]) -> list[Any]:
+        """Those that are not there, each once."""
+        return list({one.key: one for one in shots if one.key not in self.kept}.values())
 
-    def _bare(self, row: Row, target: Target) -> Any:
-        self._before_pairs = self.request.pairs(row)[:DRIFT_PAIRS]
-        self._before = self._probe(target, None, 0.0)
-        return self._before
+    def _keep(self, drawn: Any) -> None:
+        from ctrlx.sampling.matrix import png_of
 
-    def _probe(self, target: Target, control: str | None, strength: float) -> Any:
-        from ctrlx.sampling.matrix import plan_of, probe
+        kept = self.kept[drawn.wanted.key] = self.cache.add(drawn.wanted.key, png_of(drawn.image), drawn.fault, self.run)
+        self._unseen[kept.sha256] = drawn.image
+        self.made += 1
+        self.on_progress("drawing", self.made, self.missing)
+        if len(self._unseen) >= MANY:
+            self._look()
 
-        return probe(self.models, plan_of(self.models, target, control, strength, self.request.start_noise), self._before_pairs)
-
-    def _draw(self, target: Target, control: str | None, strength: float, shots: Sequence[Any]) -> None:
-        """The missing ones of `shots`, each kept before the next batch is begun, then seen by the scorer."""
-        from ctrlx.sampling.matrix import draw, plan_of, png_of
+    def _look(self) -> None:
+        """The scorer sees what was drawn since it last looked."""
         from ctrlx.scoring.vectors import to_bytes
 
-        wanted = list({one.key: one for one in shots if one.key not in self.kept}.values())
-        if not wanted:
-            return
-        images = {}
-        for drawn in draw(self.models, plan_of(self.models, target, control, strength, self.request.start_noise), wanted):
-            kept = self.kept[drawn.wanted.key] = self.cache.add(drawn.wanted.key, png_of(drawn.image), drawn.fault, self.run)
-            images[kept.sha256] = drawn.image
-            self.made += 1
-            self.on_progress("drawing", self.made, self.missing)
-        self.cache.add_embeddings(self.scorer.sha256, dict(zip(images, to_bytes(self.scorer.embed_images(list(images.values()))))))
+        if self._unseen:
+            vectors = self.scorer.embed_images(list(self._unseen.values()))
+            self.cache.add_embeddings(self.scorer.sha256, dict(zip(self._unseen, to_bytes(vectors), strict=True)))
+            self._unseen.clear()
+
+    def _conclude(self, job: Any, found: dict[str, Any]) -> None:
+        row = next(row for row in self.request.rows if row.control.name == job.control)
+        self.cache.add_finding(self._finding_key(row, job.target), found)
+        self._found(job.control, job.target, found)
+
+    def _found(self, control: str, target: Target, found: dict[str, Any]) -> None:
+        from ctrlx.sampling.matrix import partial_sentence
+
+        self.findings[control, target.name] = found
+        if not self._covers(found):
+            covered = Coverage(found["adapted"], found["total"])
+            self.refused[control, target.name] = partial_sentence(control, target.full_name, covered, self.request.threshold)
 
     def _shots(self) -> dict[Place, list[Any]]:
         """Every picture that the matrix is made of, by place."""
