@@ -22,6 +22,9 @@ def evaluate(
     strengths: Annotated[list[str] | None, typer.Option("--strengths", "-s", help="Numbers, with commas or repeated; sliders: 0.5,1,1.5, others: 1.")] = None,
     start_noise: Annotated[int | None, typer.Option(help="Keep controls off above this timestep (0 to 999).")] = None,
     min_coverage: Annotated[float, typer.Option(help="Least share of a control's modules that a target must take.")] = 1.0,
+    engine: Annotated[str, typer.Option(help="local, or ray: its workers draw at the same time, also on other machines.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="How many workers Ray starts; one a GPU or CPU by default.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; this machine's own by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report; the run's own by default.")] = None,
     as_json: output.AsJson = False,
 ) -> None:
@@ -32,13 +35,13 @@ def evaluate(
     Example: ctrlx eval --matrix
     """
     from ctrlx.commands.eval import evaluate
-    from ctrlx.commands.matrix import Asked
+    from ctrlx.commands.matrix import Asked, Engine
 
     if not matrix:
         raise BadInput("say what to evaluate: `ctrlx eval --matrix` measures every control on every target")
     asked = Asked(split(controls), split(targets), direction, prompts, seeds, numbers(split(strengths)), start_noise, min_coverage)
     with progress() as report:
-        found = evaluate(asked, out=out, on_progress=report)
+        found = evaluate(asked, engine=Engine(engine, workers, address), out=out, on_progress=report)
     if as_json:
         output.json_document(found)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrlx import __version__
-from ctrlx.commands.matrix import Asked, resolve
+from ctrlx.commands.matrix import LOCAL, Asked, Engine, check_engine, resolve
 from ctrlx.commands.matrix_cells import alarms, measure
 from ctrlx.commands.matrix_work import Work
 from ctrlx.commands.transfer import make_folder
@@ -37,7 +37,9 @@ class Matrix:
     warnings: tuple[str, ...] = ()
 
 
-def evaluate(asked: Asked = DEFAULT, *, out: Path | None = None, home: Path | None = None, on_progress: OnProgress = lambda *_: None) -> Matrix:
+def evaluate(
+    asked: Asked = DEFAULT, *, engine: Engine = LOCAL, out: Path | None = None, home: Path | None = None, on_progress: OnProgress = lambda *_: None,
+) -> Matrix:
     """Draws what no earlier run has drawn, measures every cell and writes the report into `out`, by default the run's own folder.
 
     Stopped at any moment, it goes on from where it was when called again.
@@ -50,6 +52,7 @@ def evaluate(asked: Asked = DEFAULT, *, out: Path | None = None, home: Path | No
     """
     began = time.monotonic()
     written: list[str] = []
+    check_engine(engine)
     with Registry.open(home) as registry:
         request = resolve(registry, asked)
         files = {row.control.name: registry.verified_weights_path(row.control) for row in request.rows}
@@ -57,7 +60,7 @@ def evaluate(asked: Asked = DEFAULT, *, out: Path | None = None, home: Path | No
         with registry.recording("eval", request.arguments(), read=read, made=written) as run:
             folder = make_folder(out or registry.home / "runs" / run.id)
             work = Work(registry, run.id, request, files, on_progress)
-            work.draw()
+            work.draw(engine)
             work.embed()
             cells, scores = measure(work)
             registry.add_scores(run, scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from ctrlx import catalogue
@@ -12,9 +13,21 @@ from ctrlx.errors import BadInput, MissingWeights, NotKnown, WrongFamily
 from ctrlx.records import Control, Family, Target
 from ctrlx.store import Registry
 
+ENGINES = ("local", "ray")
 DIRECTIONS = ("forward", "reverse", "both")
 SLIDER_STRENGTHS = (0.5, 1.0, 1.5)
 OTHER_STRENGTHS = (1.0,)
+
+
+class Engine(NamedTuple):
+    """Where the pictures are drawn."""
+
+    name: str = "local"  # one of ENGINES
+    workers: int | None = None  # None: one a GPU, else one a CPU
+    address: str | None = None  # of a Ray cluster; None: this machine's own
+
+
+LOCAL = Engine()
 
 
 class Asked(NamedTuple):
@@ -101,6 +114,18 @@ def check_numbers(asked: Asked) -> None:
         raise BadInput(f"--min-coverage is {asked.threshold:g}; it is a share, from 0 to 1")
     if not all(0 < abs(strength) <= 100 for strength in asked.strengths):
         raise BadInput("a strength must be a number other than 0, from -100 to 100; the picture at 0 is always drawn")
+
+
+def check_engine(engine: Engine) -> None:
+    """Before the slow part. Raises NotKnown, BadInput."""
+    if engine.name not in ENGINES:
+        raise NotKnown("engine", engine.name, ENGINES)
+    if engine.name == "local" and (engine.workers, engine.address) != (None, None):
+        raise BadInput("--workers and --address are about Ray; give --engine ray too, or leave them out")
+    if engine.workers is not None and not 1 <= engine.workers <= 1000:
+        raise BadInput(f"--workers is {engine.workers}; give 1 to 1000")
+    if engine.name == "ray" and find_spec("ray") is None:
+        raise BadInput("--engine ray needs the library Ray; get it with `pip install 'ctrlx[ray]'`, or leave --engine out")
 
 
 def family_of(registry: Registry, asked: Asked) -> Family:

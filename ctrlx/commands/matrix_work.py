@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ctrlx.commands.matrix import Request, Row
+from ctrlx.commands.matrix import LOCAL, Engine, Request, Row
 from ctrlx.errors import PartialCoverage
 from ctrlx.records import Coverage, Target
 from ctrlx.store import Registry
@@ -42,16 +42,15 @@ class Work:
         self.refused: dict[tuple[str, str], str] = {}  # (control, target) -> why it was not drawn
         on_progress("loading", 1, 1)
 
-    def draw(self) -> None:
+    def draw(self, engine: Engine = LOCAL) -> None:
         """Everything that is missing, target by target, each picture kept before the next batch is begun.
 
         Raises PartialCoverage where no control fits any target but its source.
         """
-        from ctrlx.sampling.bench import Bench, Found
+        from ctrlx.sampling.bench import Found
 
-        bench = Bench(self.models)
-        for job in self._jobs():
-            for item in bench.run(job):
+        for job, made in self._done(engine):
+            for item in made:
                 if isinstance(item, Found):
                     self._conclude(job, item._asdict())
                 else:
@@ -81,6 +80,18 @@ class Work:
             self.seen |= vectors
             done += len(vectors)
             self.on_progress("scoring", done, len(unseen))
+
+    def _done(self, engine: Engine) -> Iterator[tuple[Any, Iterable[Any]]]:
+        """Each missing job and what it makes, here one after another, on Ray in the order they are done."""
+        jobs = list(self._jobs())
+        if engine.name == "ray" and jobs:
+            from ctrlx.sampling.on_ray import run_on_ray
+
+            return run_on_ray(jobs, self.models, engine.workers, engine.address)
+        from ctrlx.sampling.bench import Bench
+
+        bench = Bench(self.models)
+        return ((job, bench.run(job)) for job in jobs)
 
     def _jobs(self) -> Iterator[Any]:
         """What is missing: originals of a target, then each control on it. What was found earlier is taken as found."""
