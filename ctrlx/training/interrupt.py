@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yields asked(), true once Ctrl-C was pressed; a second Ctrl-C ends at once. Outside the main thread nothing is deferred."""
-    if threading.current_thread() is not threading.main_thread():
+    """Yields asked(), true once Ctrl-C was pressed; a second Ctrl-C ends at once. Nothing is deferred outside the main thread,
+    or where Ctrl-C is ignored, as in a process started in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     pressed = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
 
     def press(*_) -> None:
         if pressed.is_set():

@@ -1,5 +1,7 @@
 """Slider training: the objective, what it may touch, and that stopping costs nothing."""
 
+import os
+import signal
 from itertools import islice
 
 import pytest
@@ -11,6 +13,7 @@ from ctrlx.errors import BadInput
 from ctrlx.sampling.pictures import generate
 from ctrlx.sampling.plans import Applied, alone
 from ctrlx.training import checkpoint
+from ctrlx.training.interrupt import deferred_interrupt
 from ctrlx.training.lora import count_modules, lora_parameters, set_scale, write_lora
 from ctrlx.training.settings import SliderSettings
 from ctrlx.training.slider import guided, slider_loss, train_slider
@@ -52,7 +55,7 @@ def test_the_loss_equals_the_paper_s_objective_written_out(tmp_path):
         set_scale(stage.unet, -1)
         edited = stage.predict(x, t, [0, 0])
     expected = (edited - (neutral - 3 * (positive - negative))).square().mean()
-    assert abs(float(loss) - float(expected)) < 1e-5
+    assert abs(loss.item() - expected.item()) < 1e-5
 
 
 def test_training_changes_the_adapter_and_not_one_weight_of_the_model(tmp_path):
@@ -85,18 +88,28 @@ def test_an_interrupt_is_heeded_after_the_step_and_what_was_done_is_kept(tmp_pat
     assert done == [1, 2] and steps[0].step == 3
 
 
-def test_ctrl_c_is_held_back_once_and_obeyed_twice():
-    import os
-    import signal
+@pytest.fixture
+def heeds_ctrl_c():
+    """This process as on a terminal: started in the background, it would ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
-    from ctrlx.training.interrupt import deferred_interrupt
 
+def test_ctrl_c_is_held_back_once_and_obeyed_twice(heeds_ctrl_c):
     with pytest.raises(KeyboardInterrupt), deferred_interrupt() as asked:
         assert not asked()
         os.kill(os.getpid(), signal.SIGINT)
         assert asked()
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(heeds_ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with deferred_interrupt() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not asked()
 
 
 def test_other_settings_do_not_go_on_from_an_unfinished_run(tmp_path, monkeypatch):
