@@ -101,7 +101,7 @@ def _cell(cell: Mapping[str, Any], left: float, top: float) -> Iterator[Box | Wo
         return
     yield Words(x, y - 9, f"{cell['percent']:+.1f} %", 16, INK, True)
     told = f"{cell['low']:.1f} to {cell['high']:.1f}"
-    yield Words(x, y + 11, told if cell["ratio"] is None or cell["direction"] == "source" else f"{told}   x{cell['ratio']:.2f}", 12, INK, True)
+    yield Words(x, y + 11, told if cell["ratio"] is None or cell["direction"] == "source" else f"{told}, x{cell['ratio']:.2f}", 12, INK, True)
 
 
 def _gutter(controls: Sequence[str]) -> int:

@@ -80,6 +80,8 @@ def carried_over(found: Efficacy, source: Efficacy | None) -> tuple[float | None
     if source.percent is None or found.percent is None:
         whose = "source's originals" if source.percent is None else "originals"
         return None, f"the {whose} score too near 0 for a percentage"
+    if source.n < 2:
+        return None, "one picture pair tells nothing of its noise; use more --seeds or prompts"
     if source.low <= 0 <= source.high:
         return None, f"the source's own effect, {source.percent:+.1f} %, is within its noise of 0"
     return found.percent / source.percent, ""

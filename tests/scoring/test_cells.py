@@ -61,6 +61,7 @@ def test_the_ratio_is_the_share_of_the_source_s_effect():
         (scores(20, 22), scores(1, 5), "source's originals score too near 0"),
         (scores(1, 5), scores(20, 24), "originals score too near 0"),
         (scores(20, 22), scores(20, 20), "within its noise of 0"),
+        (scores(20, 22, n=1), scores(20, 24, n=1), "use more --seeds"),
     ],
 )
 def test_there_is_no_ratio_to_nothing(found, source, words):
