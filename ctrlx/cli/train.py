@@ -1,4 +1,4 @@
-"""`ctrlx train slider NAME`."""
+"""`ctrlx train KIND NAME`; the kinds that need pictures are in train_pictures.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Annotated, Optional
 
 import typer
 
-from ctrlx.cli import output
+from ctrlx.cli import output, train_pictures
 from ctrlx.cli.progress import progress
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Train a control and keep it in the registry.")
+app.command("lora")(train_pictures.lora)
+app.command("dreambooth")(train_pictures.dreambooth)
+app.command("image-slider")(train_pictures.image_slider)
+app.command("custom-diffusion")(train_pictures.custom_diffusion)
 
 
 @app.command("slider")
@@ -46,12 +50,4 @@ def slider(
                               learning_rate=learning_rate, bank=bank, seed=seed)
     with progress() as report:
         trained = train_slider(name, settings, on=on, concept=concept, restart=restart, sample_every=sample_every, on_progress=report)
-    if as_json:
-        output.json_document(trained)
-        return
-    control = trained.control
-    print(f"{control.name}: {control.modules} modules of rank {control.rank} trained on {control.family}/{control.source}, "
-          f"{output.bytes_text(control.size)}")
-    if trained.samples:
-        print(f"samples  {trained.samples}")
-    print(f"run      {trained.run}, {trained.seconds:.0f} s\nnext     ctrlx transfer {control.name} --to TARGET")
+    train_pictures.render(trained, as_json)

@@ -19,6 +19,7 @@ class Checkpoint:
     def __init__(self, folder: Path, fingerprint: str, parameters: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer):
         self.file = folder / "checkpoint.pt"
         self.fingerprint, self.parameters, self.optimizer = fingerprint, parameters, optimizer
+        self.losses: list[float] = []  # of every step so far
         self.saved_at = time.monotonic()
 
     def load(self) -> int:
@@ -40,6 +41,7 @@ class Checkpoint:
             for parameter, value in zip(self.parameters, saved["weights"], strict=True):
                 parameter.copy_(value)
         self.optimizer.load_state_dict(saved["optimizer"])
+        self.losses[:] = saved.get("losses", [])
         return saved["step"]
 
     def save_when_due(self, step: int) -> None:
@@ -49,9 +51,10 @@ class Checkpoint:
     def save(self, step: int) -> None:
         half = self.file.with_suffix(".half")
         weights = [parameter.detach().cpu() for parameter in self.parameters]
+        state = {"fingerprint": self.fingerprint, "step": step, "weights": weights, "losses": self.losses}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"fingerprint": self.fingerprint, "step": step, "weights": weights, "optimizer": self.optimizer.state_dict()}, half)
+            torch.save({**state, "optimizer": self.optimizer.state_dict()}, half)
             os.replace(half, self.file)
         except OSError as problem:
             raise HomeTrouble(f"the checkpoint {self.file} cannot be written ({problem.strerror}); free or unlock that folder") from problem

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from ctrlx.records import Target
@@ -18,11 +20,16 @@ SEEDS = (0, 1, 2)
 
 def strip(models: Models, target: Target, settings: SliderSettings) -> Image.Image:
     """The target prompt at STRENGTHS of the adapter under training, a row a seed."""
+    return pictures_strip(models, target, settings.target_prompt, STRENGTHS, f"{settings.negative}  to  {settings.positive}")
+
+
+def pictures_strip(models: Models, target: Target, prompt: str, strengths: Sequence[float], title: str = "") -> Image.Image:
+    """A prompt at `strengths` of the adapter under training, a row a seed."""
     columns = []
-    for strength in STRENGTHS:
+    for strength in strengths:
         controls = [Applied(NAME, strength)] if strength else []
         plan = alone(target, models.scheduler_config, controls=controls)
-        columns.append(to_images(generate(models, plan, settings.target_prompt, SEEDS)))
+        columns.append(to_images(generate(models, plan, prompt, SEEDS)))
     rows = [[column[i] for column in columns] for i in range(len(SEEDS))]
-    block = Block(f"{target.full_name}, '{settings.target_prompt}'", [f"{s:+g}" if s else "0 (off)" for s in STRENGTHS], rows)
-    return grid(f"{settings.negative}  to  {settings.positive}", [f"seed {s}" for s in SEEDS], [block])
+    block = Block(f"{target.full_name}, '{prompt}'", [f"{s:+g}" if s else "0 (off)" for s in strengths], rows)
+    return grid(title or prompt, [f"seed {s}" for s in SEEDS], [block])

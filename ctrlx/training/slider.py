@@ -14,21 +14,12 @@ from pathlib import Path
 
 import torch
 
-from ctrlx.training.checkpoint import Checkpoint
 from ctrlx.training.lora import lora_parameters, new_lora, set_scale
+from ctrlx.training.loop import Progress, train
 from ctrlx.training.settings import SliderSettings
 
 # (x (n, c, h, w), t (n,), texts: n indices into what was encoded) -> raw prediction (n, c, h, w)
 Predict = Callable[[torch.Tensor, torch.Tensor, list[int]], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step done. `loss` is that step's own."""
-
-    step: int
-    total: int
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -48,27 +39,14 @@ def train_slider(
 ) -> Iterator[Progress]:
     """Trains a LoRA on stage.unet, a record a step; goes on from the checkpoint in `folder` if there is one.
 
-    A run that was stopped and resumed makes the same weights as one that was not. Where `interrupted` says so after a step, what was
-    done is saved and KeyboardInterrupt raised.
+    As ctrlx.training.loop.train in all else.
     """
     new_lora(stage.unet, rank=settings.rank, alpha=settings.alpha, modules=settings.modules, seed=settings.seed)
-    parameters = lora_parameters(stage.unet)
-    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=0.0)
-    checkpoint = Checkpoint(folder, settings.fingerprint(), parameters, optimizer)
-    for step in range(checkpoint.load(), settings.steps):
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        set_rate(optimizer, settings, step)
-        loss = slider_loss(stage, settings, generator, sign=1 if step % 2 == 0 else -1)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        checkpoint.save_when_due(step + 1)
-        yield Progress(step + 1, settings.steps, float(loss.detach()))
-        if interrupted():
-            checkpoint.save(step + 1)
-            raise KeyboardInterrupt
-    checkpoint.save(settings.steps)
+
+    def loss_at(step: int, generator: torch.Generator) -> torch.Tensor:
+        return slider_loss(stage, settings, generator, sign=1 if step % 2 == 0 else -1)
+
+    return train(lora_parameters(stage.unet), loss_at, settings, folder, interrupted)
 
 
 def slider_loss(stage: Stage, settings: SliderSettings, generator: torch.Generator, sign: int) -> torch.Tensor:
@@ -91,10 +69,3 @@ def slider_loss(stage: Stage, settings: SliderSettings, generator: torch.Generat
 def guided(neutral: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, eta: float) -> torch.Tensor:
     """neutral + eta (positive - negative)."""
     return neutral + eta * (positive - negative)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, settings: SliderSettings, step: int, warmup: int = 20) -> None:
-    """Linear warm-up, then constant, then down to a tenth over the last fifth."""
-    left = (settings.steps - step) / max(1, settings.steps // 5)
-    for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate * min(1.0, (step + 1) / warmup, max(0.1, left))

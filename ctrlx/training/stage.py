@@ -10,6 +10,7 @@ from diffusers import DDPMScheduler
 from ctrlx.errors import BadInput
 from ctrlx.records import Target
 from ctrlx.sampling.loop import denoise
+from ctrlx.sampling.maths import guidance_embedding
 from ctrlx.sampling.plans import alone
 from ctrlx.sampling.predict import time_ids
 from ctrlx.sampling.text import Text, encode
@@ -24,7 +25,7 @@ def make_stage(models: Models, target: Target, settings: SliderSettings, on_prog
     """Loads the target, encodes its prompts once, and draws the bank with the target's own recipe.
 
     Raises:
-        BadInput: the target takes its guidance as an input, which this objective does not train.
+        BadInput: the target takes its guidance as an input, on which this objective was not seen to train stably.
     """
     unet = models.denoiser(target).unet
     if unet.config.time_cond_proj_dim is not None:
@@ -33,32 +34,45 @@ def make_stage(models: Models, target: Target, settings: SliderSettings, on_prog
     prompts = settings.prompts()
     text = encode(models.shared, [prompt for three in prompts for prompt in three])
     bank, bank_texts = draw_bank(models, target, [three[0] for three in prompts], settings, on_progress)
-    abars = DDPMScheduler.from_config(models.scheduler_config).alphas_cumprod.to(models.device)
-    return Stage(unet, predictor(unet, text, target), bank, bank_texts, abars, timesteps_of(models, target))
+    return Stage(unet, predictor(unet, text, target), bank, bank_texts, abars_of(models), timesteps_of(models, target))
+
+
+def abars_of(models: Models) -> torch.Tensor:
+    """The share of signal at each training timestep, (1000,)."""
+    return DDPMScheduler.from_config(models.scheduler_config).alphas_cumprod.to(models.device)
 
 
 def draw_bank(models: Models, target: Target, prompts: list[str], settings: SliderSettings, on_progress) -> tuple[torch.Tensor, list[int]]:
     """settings.bank clean latents (m, c, h, w), the prompts taking turns, and which prompt each was drawn with."""
-    plan = alone(target, models.scheduler_config)
     texts = [i % len(prompts) for i in range(settings.bank)]
     seeds = [settings.seed * 100_003 + i for i in range(settings.bank)]
-    drawn = []
-    for start in range(0, settings.bank, BANK_BATCH):
+    return draw(models, target, [prompts[i] for i in texts], seeds, on_progress), texts
+
+
+def draw(models: Models, target: Target, prompts: list[str], seeds: list[int], on_progress=lambda *_: None) -> torch.Tensor:
+    """Clean latents (m, c, h, w) of the model's own pictures, by the target's recipe."""
+    plan, drawn = alone(target, models.scheduler_config), []
+    for start in range(0, len(seeds), BANK_BATCH):
         part = slice(start, start + BANK_BATCH)
-        last = deque(denoise(models, plan, [prompts[i] for i in texts[part]], seeds[part]), maxlen=1).pop()
+        last = deque(denoise(models, plan, prompts[part], seeds[part]), maxlen=1).pop()
         drawn.append(last.latents.clone())
-        on_progress("drawing pictures to train on", min(start + BANK_BATCH, settings.bank), settings.bank)
-    return torch.cat(drawn), texts
+        on_progress("drawing pictures to train on", min(start + BANK_BATCH, len(seeds)), len(seeds))
+    return torch.cat(drawn)
 
 
 def predictor(unet, text: Text, target: Target):
-    """The raw, unguided prediction for latents, timesteps and indices into `text`."""
-    size = (target.size, target.size)
+    """The raw, unguided prediction for latents, timesteps and indices into `text`.
+
+    A target that takes guidance as an input is told its own.
+    """
+    size, width = (target.size, target.size), unet.config.time_cond_proj_dim
 
     def predict(x: torch.Tensor, t: torch.Tensor, texts: list[int]) -> torch.Tensor:
         told = {"encoder_hidden_states": text.embeds[texts]}
         if unet.config.addition_embed_type == "text_time":
             told["added_cond_kwargs"] = {"text_embeds": text.pooled[texts], "time_ids": time_ids(size, len(texts), text.embeds)}
+        if width is not None:
+            told["timestep_cond"] = guidance_embedding(target.guidance, width).to(text.embeds).repeat(len(texts), 1)
         return unet(x, t, **told, return_dict=False)[0]
 
     return predict

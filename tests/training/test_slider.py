@@ -12,12 +12,14 @@ from ctrlx.controls.read import read_control
 from ctrlx.errors import BadInput
 from ctrlx.sampling.pictures import generate
 from ctrlx.sampling.plans import Applied, alone
+from ctrlx.sampling.predict import Predictor
+from ctrlx.sampling.text import encode
 from ctrlx.training import checkpoint
 from ctrlx.training.interrupt import deferred_interrupt
 from ctrlx.training.lora import count_modules, lora_parameters, set_scale, write_lora
 from ctrlx.training.settings import SliderSettings
 from ctrlx.training.slider import guided, slider_loss, train_slider
-from ctrlx.training.stage import make_stage
+from ctrlx.training.stage import make_stage, predictor
 from tests import tiny
 
 SETTINGS = SliderSettings("a person", "an old person", "a young person", steps=6, batch=2, bank=2, learning_rate=1e-2)
@@ -139,6 +141,22 @@ def test_the_written_file_draws_what_the_adapter_in_training_drew(tmp_path):
     assert coverage["kept"].ratio == 1
     assert abs(live.astype(int) - kept.astype(int)).max() <= 1
     assert abs(plain.astype(int) - kept.astype(int)).max() > 1
+
+
+def test_a_target_that_takes_guidance_is_told_its_own_in_training_as_in_drawing():
+    models = tiny.models()
+    lcm = models.family.targets["lcm"]
+    unet = models.denoiser(lcm).unet
+    asked = Predictor(unet, models.shared, ["a person"], lcm.guidance, (lcm.size, lcm.size))
+    x, t = torch.randn(1, 4, 8, 8), torch.tensor([499])
+    with torch.no_grad():
+        assert (predictor(unet, encode(models.shared, ["a person"]), lcm)(x, t, [0]) - asked(x, t)).abs().max() < 1e-6
+
+
+def test_a_slider_is_refused_where_guidance_is_an_input():
+    models = tiny.models()
+    with pytest.raises(BadInput, match="train on the base"):
+        make_stage(models, models.family.targets["lcm"], SETTINGS)
 
 
 @pytest.mark.parametrize("modules", ["full", "noxattn", "attention", "selfattn", "xattn", "xattn-strict"])
