@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,9 @@ REGISTRY = HERE.parent.parent / "registry" / "pocket"
 
 def main(stage: str = "base", work: str = "work", registry: str = str(REGISTRY)) -> None:
     {"base": base, "scorer": scorer}.get(stage, distilled)(stage, Path(work), Path(registry))
+    for file in Path(registry).rglob("config.json"):  # diffusers writes down the folder that it read from
+        kept = {key: value for key, value in json.loads(file.read_text()).items() if key != "_name_or_path"}
+        file.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def base(stage: str, work: Path, registry: Path) -> None:
